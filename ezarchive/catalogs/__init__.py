@@ -1,0 +1,1 @@
+"""Tables on disk: per-image Parquet catalogs, SQL over them, light curves."""

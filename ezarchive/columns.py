@@ -1,0 +1,231 @@
+"""Every stored column once: name, type, unit, UCD, meaning.
+
+The database, the Parquet catalogs, the SQL views and the documentation are made from these; none of them has a list of its own.
+Conventions: pixels are 0-based (the centre of the first pixel is 0, 0); positions are ICRS degrees; times are MJD UTC; fluxes are in
+the stored unit of the image (``count`` stands for it) unless a column says otherwise; missing values are NULL, never NaN.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ezarchive.errors import InputError
+
+DTYPES = ("bool", "int16", "int32", "int64", "float32", "float64", "str", "bytes")
+
+
+class Column(NamedTuple):
+    """One stored column.
+
+    ``dtype`` is one of `DTYPES`; ``unit`` a VOUnit string or None; ``ucd`` a UCD1+ string or ``""``.
+    """
+
+    name: str
+    dtype: str
+    unit: str | None
+    ucd: str
+    description: str
+
+
+# What `Frame` and the table `frame` hold of an exposure, in this order.
+FRAME = (
+    Column("kind", "str", None, "meta.code.class", "science, reference, bias, dark, flat, background, errormap, mask, catalog or derived"),
+    Column("object_raw", "str", None, "meta.id;src", "the target's name as the path or header spells it"),
+    Column("night", "str", None, "time.epoch", "night of observation, YYYY-MM-DD of its evening: local noon to noon at the site"),
+    Column("date_obs", "str", None, "time.start;obs", "start of the exposure, ISO UTC"),
+    Column("mjd_start", "float64", "d", "time.start;obs", "start of the exposure, MJD UTC"),
+    Column("mjd_mid", "float64", "d", "time.epoch;obs", "middle of the exposure, MJD UTC"),
+    Column("mjd_end", "float64", "d", "time.end;obs", "end of the exposure, MJD UTC"),
+    Column("exptime", "float64", "s", "time.duration;obs.exposure", "exposure time; of a stack, the sum"),
+    Column("ncombine", "int32", None, "meta.number", "number of frames combined"),
+    Column("naxis1", "int32", "pix", "meta.number", "columns"),
+    Column("naxis2", "int32", "pix", "meta.number", "rows"),
+    Column("binning", "str", None, "instr.setup", "binning, as 1x1"),
+    Column("wcs_ok", "bool", None, "meta.code", "a celestial WCS that inverts; without it the frame is not found by position"),
+    Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "centre of the frame, ICRS"),
+    Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "centre of the frame, ICRS"),
+    Column("radius", "float64", "deg", "phys.angSize", "largest distance of the footprint from the centre"),
+    Column("s_region", "str", None, "pos.outline;obs.field", "footprint, as POLYGON ICRS ra dec ..."),
+    Column("pixel_scale", "float64", "arcsec/pix", "instr.pixel", "square root of the area of the central pixel"),
+    Column("gain", "float64", "electron/count", "instr.param", "electrons per stored unit"),
+    Column("read_noise", "float64", "electron", "instr.det.noise", "read noise"),
+    Column("saturation", "float64", "count", "instr.saturation", "level from which pixels are saturated, stored unit"),
+    Column("bunit", "str", None, "meta.unit", "unit of the pixels as the header gives it"),
+    Column("seeing", "float64", "arcsec", "instr.obsty.seeing", "FWHM of the stars, from the header"),
+    Column("depth", "float64", "mag", "phot.mag;stat.max", "5-sigma limit, from the header"),
+    Column("depth_aperture", "float64", "arcsec", "phys.angSize", "diameter of the aperture that `depth` is for"),
+    Column("zero_point", "float64", "mag", "phot.calib", "magnitude of 1 stored unit per exposure, from the header"),
+    Column("zero_point_err", "float64", "mag", "stat.error;phot.calib", "error of `zero_point`"),
+    Column("zero_point_aperture", "float64", "arcsec", "phys.angSize", "diameter of the aperture that `zero_point` is for"),
+    Column("zero_point_system", "str", None, "meta.code", "AB or Vega"),
+    Column("sky", "float64", "count", "instr.skyLevel", "level of the sky, from the header"),
+    Column("sky_sigma", "float64", "count", "instr.skyLevel;stat.stdev", "noise of the sky per pixel, from the header"),
+    Column("airmass", "float64", None, "obs.airMass", "airmass"),
+    Column("altitude", "float64", "deg", "pos.az.alt", "altitude"),
+    Column("azimuth", "float64", "deg", "pos.az.azi", "azimuth, north through east"),
+    Column("ccd_temp", "float64", "deg_C", "phys.temperature", "temperature of the detector"),
+    Column("quality", "int32", None, "meta.code.qual", "bits of flags.QUALITY"),
+    Column("header_hash", "str", None, "meta.checksum", "BLAKE2b (32 hex digits) of all cards but DATE, HISTORY, COMMENT, checksums and compression"),
+    Column("data_sample", "str", None, "meta.checksum", "BLAKE2b of blocks spread over the data unit; NULL where reading them means decompressing"),
+    Column("data_hash", "str", None, "meta.checksum", "SHA-256 of the data unit, made when it is needed"),
+)
+
+# The names of a frame; the database keeps each in a table of its own.
+NAMES = (
+    Column("observatory", "str", None, "meta.id;obs.observatory", "site"),
+    Column("telkey", "str", None, "meta.id;instr", "site, camera, readout mode and binning, as 7DT_C361K_HIGH_1x1"),
+    Column("telname", "str", None, "meta.id;instr.tel", "telescope"),
+    Column("objname", "str", None, "meta.id;src", "target"),
+    Column("filter", "str", None, "meta.id;instr.filter", "filter"),
+)
+
+# Constant columns of a per-image catalog: they compress to nothing and spare the reader a join.
+CATALOG_LINK = (
+    Column("frame_id", "int64", None, "meta.id;obs", "the frame, in the archive's database"),
+    Column("run_id", "int64", None, "meta.id", "the run that measured it"),
+    Column("telname", "str", None, "meta.id;instr.tel", "telescope"),
+    Column("filter", "str", None, "meta.id;instr.filter", "filter"),
+    Column("mjd_mid", "float64", "d", "time.epoch;obs", "middle of the exposure, MJD UTC"),
+    Column("exptime", "float64", "s", "time.duration;obs.exposure", "exposure time"),
+)
+
+# One source on one frame. Names are SExtractor's; its manual defines them (0-based pixels here, XWIN and YWIN too).
+SOURCE = (
+    Column("_healpix_29", "int64", None, "pos.healpix", "HEALPix NESTED cell of order 29; NULL without WCS"),
+    Column("NUMBER", "int32", None, "meta.id", "running number on this frame, from 1"),
+    Column("X_IMAGE", "float64", "pix", "pos.cartesian.x;instr.det", "isophotal barycentre, 0-based"),
+    Column("Y_IMAGE", "float64", "pix", "pos.cartesian.y;instr.det", "isophotal barycentre, 0-based"),
+    Column("XWIN_IMAGE", "float64", "pix", "pos.cartesian.x;instr.det", "windowed position, 0-based"),
+    Column("YWIN_IMAGE", "float64", "pix", "pos.cartesian.y;instr.det", "windowed position, 0-based"),
+    Column("X_WORLD", "float64", "deg", "pos.wcs", "barycentre in the native world system, first axis"),
+    Column("Y_WORLD", "float64", "deg", "pos.wcs", "barycentre in the native world system, second axis"),
+    Column("ALPHA_J2000", "float64", "deg", "pos.eq.ra;meta.main", "barycentre, ICRS"),
+    Column("DELTA_J2000", "float64", "deg", "pos.eq.dec;meta.main", "barycentre, ICRS"),
+    Column("FLUX_AUTO", "float64", "count", "phot.count", "flux in the Kron ellipse"),
+    Column("FLUXERR_AUTO", "float64", "count", "stat.error;phot.count", "error of FLUX_AUTO"),
+    Column("MAG_AUTO", "float64", "mag", "phot.mag", "-2.5 log10 FLUX_AUTO; NULL where it is not positive"),
+    Column("MAGERR_AUTO", "float64", "mag", "stat.error;phot.mag", "error of MAG_AUTO"),
+    Column("NPIX_AUTO", "float64", "pix2", "phys.angArea", "area of the Kron ellipse"),
+    Column("KRON_RADIUS", "float32", None, "phys.angSize", "semi-axes of the Kron ellipse in units of A_IMAGE and B_IMAGE"),
+    Column("SNR", "float64", None, "stat.snr", "FLUX_AUTO / FLUXERR_AUTO"),
+    Column("FLUX_ISO", "float64", "count", "phot.count", "flux above the analysis threshold's isophote"),
+    Column("FLUXERR_ISO", "float64", "count", "stat.error;phot.count", "error of FLUX_ISO"),
+    Column("FLUX_MAX", "float64", "count", "phot.count;stat.max", "peak above the background"),
+    Column("FLUX_RADIUS", "float32", "pix", "phys.angSize;src", "radius that holds half of FLUX_AUTO"),
+    Column("FWHM_IMAGE", "float32", "pix", "phys.angSize;src", "FWHM of a Gaussian core"),
+    Column("FWHM_WORLD", "float32", "deg", "phys.angSize;src", "FWHM of a Gaussian core"),
+    Column("A_IMAGE", "float32", "pix", "phys.angSize;src", "r.m.s. of the profile along the major axis"),
+    Column("B_IMAGE", "float32", "pix", "phys.angSize;src", "r.m.s. of the profile along the minor axis"),
+    Column("THETA_IMAGE", "float32", "deg", "pos.posAng", "major axis, counter-clockwise from +x"),
+    Column("THETA_WORLD", "float32", "deg", "pos.posAng", "major axis, counter-clockwise from the first world axis"),
+    Column("THETA_SKY", "float32", "deg", "pos.posAng", "position angle of the major axis, east of native north"),
+    Column("THETA_J2000", "float32", "deg", "pos.posAng", "position angle of the major axis, east of north, ICRS"),
+    Column("ELONGATION", "float32", None, "src.ellipticity", "A_IMAGE / B_IMAGE"),
+    Column("ELLIPTICITY", "float32", None, "src.ellipticity", "1 - B_IMAGE / A_IMAGE"),
+    Column("X2_IMAGE", "float64", "pix2", "src.morph.param", "variance along x"),
+    Column("Y2_IMAGE", "float64", "pix2", "src.morph.param", "variance along y"),
+    Column("XY_IMAGE", "float64", "pix2", "src.morph.param", "covariance of x and y"),
+    Column("ISOAREA_IMAGE", "int32", "pix2", "phys.angArea", "area above the analysis threshold"),
+    Column("THRESHOLD", "float32", "count", "instr.sensitivity;phot.count", "detection threshold above the background at the source"),
+    Column("DETECT_THRESH", "float32", None, "instr.sensitivity", "detection threshold in units of the noise, as asked"),
+    Column("BACKGROUND", "float32", "count", "instr.skyLevel", "background at the barycentre"),
+    Column("SKYSIG", "float32", "count", "instr.skyLevel;stat.stdev", "noise of the sky per pixel at the source"),
+    Column("SKYVAL", "float32", "count", "instr.skyLevel", "global level of the sky"),
+    Column("FLAGS", "int16", None, "meta.code.qual", "bits of flags.FLAGS, SExtractor's"),
+    Column("IMAFLAGS_ISO", "int32", None, "meta.code.qual", "OR of the mask over the isophote; NULL without a mask"),
+    Column("NIMAFLAGS_ISO", "int32", None, "meta.number", "masked pixels in the isophote; NULL without a mask"),
+)
+
+# One aperture; `aperture()` adds the suffix.
+APERTURE = (
+    Column("FLUX_APER", "float64", "count", "phot.count", "flux in the aperture"),
+    Column("FLUXERR_APER", "float64", "count", "stat.error;phot.count", "error of the flux"),
+    Column("MAG_APER", "float64", "mag", "phot.mag", "-2.5 log10 FLUX_APER; NULL where it is not positive"),
+    Column("MAGERR_APER", "float64", "mag", "stat.error;phot.mag", "error of MAG_APER"),
+    Column("SKYSIG_APER", "float64", "count", "instr.skyLevel;stat.stdev", "noise of the sky in the whole aperture"),
+    Column("NPIX_APER", "float64", "pix2", "phys.angArea", "effective area: on the image and not masked"),
+    Column("PIXSIZE_APER", "float32", "pix", "phys.angSize", "diameter of the aperture that was measured"),
+    Column("FLAGS_APER", "int16", None, "meta.code.qual", "bits of flags.FLAGS_APER"),
+)
+
+# The SQL view `light_curve`.
+LIGHT_CURVE = (
+    Column("frame_id", "int64", None, "meta.id;obs", "the frame"),
+    Column("run_id", "int64", None, "meta.id", "the run that measured it"),
+    Column("catalog_id", "int64", None, "meta.id", "the catalog that holds the row"),
+    Column("row", "int64", None, "meta.record", "row in the catalog's file, from 0"),
+    Column("object_id", "int64", None, "meta.id;src", "the object; NULL before association"),
+    Column("telname", "str", None, "meta.id;instr.tel", "telescope"),
+    Column("filter", "str", None, "meta.id;instr.filter", "filter"),
+    Column("mjd_mid", "float64", "d", "time.epoch;obs", "middle of the exposure, MJD UTC"),
+    Column("exptime", "float64", "s", "time.duration;obs.exposure", "exposure time"),
+    Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "ICRS"),
+    Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "ICRS"),
+    Column("flux", "float64", "count/s", "phot.count", "flux per second, stored unit; of an image that is a rate, the flux as it stands"),
+    Column("flux_err", "float64", "count/s", "stat.error;phot.count", "error of `flux`"),
+    Column("mag_inst", "float64", "mag", "phot.mag", "-2.5 log10 flux; NULL where it is not positive"),
+    Column("mag_inst_err", "float64", "mag", "stat.error;phot.mag", "error of `mag_inst`"),
+    Column("mag", "float64", "mag", "phot.mag", "calibrated magnitude; NULL unless a zero point of this aperture is known"),
+    Column("mag_err", "float64", "mag", "stat.error;phot.mag", "error of `mag`, of the measurement alone"),
+    Column("flux_ujy", "float64", "uJy", "phot.flux.density", "calibrated AB flux density; NULL unless calibrated in AB"),
+    Column("flux_ujy_err", "float64", "uJy", "stat.error;phot.flux.density", "error of `flux_ujy`"),
+    Column("aperture_arcsec", "float64", "arcsec", "phys.angSize", "diameter of the aperture"),
+    Column("mag_limit", "float64", "mag", "phot.mag;stat.max", "5-sigma limit of the frame in this aperture; NULL unless calibrated"),
+    Column("snr", "float64", None, "stat.snr", "flux / flux_err"),
+    Column("flags", "int32", None, "meta.code.qual", "bits of flags.FLAGS"),
+    Column("kind", "str", None, "meta.code.class", "detection, forced or limit"),
+)
+
+_FAMILIES = (*FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *LIGHT_CURVE)
+_BY_NAME = {column.name: column for column in reversed(_FAMILIES)}
+
+
+def suffix(index: int) -> str:
+    """Return the suffix of an aperture: none for the first, ``_1``, ``_2`` ... for the others.
+
+    Examples
+    --------
+    >>> [suffix(i) for i in range(3)]
+    ['', '_1', '_2']
+    """
+    return f"_{index}" if index else ""
+
+
+def aperture(index: int) -> tuple[Column, ...]:
+    """Return the columns of the aperture with this index, named with its suffix.
+
+    Parameters
+    ----------
+    index : int
+        Place of the aperture: the arcsec list first, then the seeing list.
+
+    Returns
+    -------
+    tuple of Column
+    """
+    return tuple(column._replace(name=column.name + suffix(index)) for column in APERTURE)
+
+
+def lookup(name: str) -> Column:
+    """Return the column of a catalog, frame or light curve with this name, aperture suffix or not.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"FLUX_APER_2"`` or ``"mjd_mid"``.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    InputError
+        If no such column is stored anywhere.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    stem, _, index = name.rpartition("_")
+    if index.isdigit() and any(column.name == stem for column in APERTURE):
+        return _BY_NAME[stem]._replace(name=name)
+    raise InputError(f"column {name!r}: no table of the archive has it")

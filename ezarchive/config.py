@@ -1,0 +1,279 @@
+"""Settings of an archive: ``ezarchive.toml`` and the environment, read once into frozen objects.
+
+This is the only reader of either. An environment variable overrides the file: ``EZARCHIVE__DATABASE__URL`` stands for ``url`` in
+``[database]``. Paths in the file may be relative to the archive's home.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ezarchive.errors import ArchiveExistsError, ConfigError, NotAnArchiveError, near_misses
+
+FILE_NAME = "ezarchive.toml"
+ENV_PREFIX = "EZARCHIVE__"
+TUTORIAL_LAYOUT = "{observatory}/{telkey}/{objname}/{telname}/{filter}"
+CALIBRATION_LAYOUT = "{observatory}/{telkey}/{imgtype}/{telname}"
+
+RootKind = Literal["science", "reference", "calibration"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RootSettings(_Frozen):
+    """One data root: a read-only tree."""
+
+    path: Path
+    kind: RootKind = "science"
+    layout: str | None = None
+    """Template of the folders (``frames.layout``); None: the default of the kind; ``""``: a flat folder."""
+    order: tuple[Literal["path", "header", "default"], ...] = ("path", "header", "default")
+    """Which source of a field wins."""
+    defaults: Mapping[str, str | int | float] = Field(default_factory=dict)
+    """Values for fields that neither path nor header gives."""
+
+    @property
+    def template(self) -> str:
+        """The layout that applies."""
+        if self.layout is not None:
+            return self.layout
+        return CALIBRATION_LAYOUT if self.kind == "calibration" else TUTORIAL_LAYOUT
+
+
+class SiteSettings(_Frozen):
+    """Where an observatory stands: east longitude and latitude in degrees, elevation in metres."""
+
+    longitude: float = Field(ge=-180, le=360)
+    latitude: float = Field(ge=-90, le=90)
+    elevation: float = 0.0
+
+
+class DatabaseSettings(_Frozen):
+    """The database; a relative SQLite path is relative to the home."""
+
+    url: str = "sqlite:///archive.db"
+
+
+class IndexSettings(_Frozen):
+    """How trees are indexed."""
+
+    settle_seconds: float = Field(default=60.0, ge=0)
+    store_headers: bool = True
+    batch_size: int = Field(default=500, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+    pattern: tuple[str, ...] = ("*.fits", "*.fit", "*.fts", "*.fits.fz", "*.fit.fz", "*.fz", "*.fits.gz", "*.fit.gz", "*.fts.gz")
+
+
+class MeasureSettings(_Frozen):
+    """What ``measure`` does unless told otherwise; the keys are arguments of ``Archive.measure``."""
+
+    method: str = "sex"
+    workers: int | None = Field(default=None, ge=1)
+    memory_gb: float | None = Field(default=None, gt=0)
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class SQLSettings(_Frozen):
+    """Limits of a user's SQL."""
+
+    memory_gb: float = Field(default=2.0, gt=0)
+    timeout_seconds: float = Field(default=60.0, gt=0)
+
+
+class Settings(_Frozen):
+    """Everything in ``ezarchive.toml``."""
+
+    name: str = "archive"
+    database: DatabaseSettings = DatabaseSettings()
+    roots: Mapping[str, RootSettings] = Field(default_factory=dict)
+    sites: Mapping[str, SiteSettings] = Field(default_factory=dict)
+    index: IndexSettings = IndexSettings()
+    measure: MeasureSettings = MeasureSettings()
+    sql: SQLSettings = SQLSettings()
+    instruments: tuple[Mapping[str, Any], ...] = ()
+    """Rules of the user's own cameras, in the form of ``frames/instruments.toml``; they come before the built-in ones."""
+
+    @field_validator("roots")
+    @classmethod
+    def _root_names(cls, roots: Mapping[str, RootSettings]) -> Mapping[str, RootSettings]:
+        for name in roots:
+            if not name or any(c in name for c in "/\\\0") or name.startswith("."):
+                raise ValueError(f"root name {name!r}: must be a plain word, without slashes or a leading dot")
+        return roots
+
+
+def load(home: Path | str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of an archive.
+
+    Parameters
+    ----------
+    home : path
+        The archive's folder.
+    environ : mapping, optional
+        The environment; the process's own by default.
+
+    Returns
+    -------
+    Settings
+        With absolute root paths.
+
+    Raises
+    ------
+    NotAnArchiveError
+        If there is no ``ezarchive.toml`` in ``home``.
+    ConfigError
+        If the file is no TOML or a setting is wrong; the message names it.
+    """
+    home = Path(home)
+    path = home / FILE_NAME
+    if not path.is_file():
+        raise NotAnArchiveError(f"{home}: holds no {FILE_NAME}; `ezarchive init {home} --root NAME=PATH` makes an archive there")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: is not valid TOML: {err}") from err
+    _merge_environment(values, os.environ if environ is None else environ)
+    return _absolute_roots(_validated(values, str(path)), home)
+
+
+def create(home: Path | str, settings: Settings) -> Path:
+    """Write a new ``ezarchive.toml``.
+
+    Raises
+    ------
+    ArchiveExistsError
+        If ``home`` holds one already.
+    """
+    path = Path(home) / FILE_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(to_toml(settings))
+    except FileExistsError as err:
+        raise ArchiveExistsError(f"{home}: holds an archive already; Archive.open() opens it") from err
+    return path
+
+
+def root_settings(name: str, value: str | os.PathLike[str] | Mapping[str, Any] | RootSettings) -> RootSettings:
+    """Make the settings of a root from what ``Archive.create`` accepts.
+
+    Parameters
+    ----------
+    name : str
+        Its name; ``refdata`` and ``...calibdata`` set the kind unless it is given.
+    value : path, mapping or RootSettings
+        A path alone, or a mapping with ``path`` and any of ``kind``, ``layout``, ``order``, ``defaults``.
+
+    Returns
+    -------
+    RootSettings
+        With an absolute path.
+    """
+    if isinstance(value, RootSettings):
+        return value
+    values = dict(value) if isinstance(value, Mapping) else {"path": value}
+    values.setdefault("kind", _kind_from_name(name))
+    if "path" not in values:
+        raise ConfigError(f"root {name!r}: has no path")
+    values["path"] = Path(values["path"]).expanduser().absolute()
+    try:
+        return RootSettings(**values)
+    except ValidationError as err:
+        raise ConfigError(_explain(err, f"root {name!r}", RootSettings)) from err
+
+
+def _kind_from_name(name: str) -> str:
+    lowered = name.lower()
+    if "calib" in lowered:
+        return "calibration"
+    return "reference" if lowered.startswith("ref") else "science"
+
+
+def _validated(values: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return Settings(**values)
+    except ValidationError as err:
+        raise ConfigError(_explain(err, where, Settings)) from err
+
+
+def _explain(err: ValidationError, where: str, model: type[BaseModel]) -> str:
+    first = err.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        parent: Any = model
+        for part in first["loc"][:-1]:
+            known = getattr(parent, "model_fields", {}).get(str(part))
+            parent = known.annotation if known is not None else RootSettings if parent is model else parent
+        return f"{where}: setting {place!r}: {near_misses(str(first['loc'][-1]), getattr(parent, 'model_fields', {}))}"
+    return f"{where}: setting {place!r}: {first['msg']}, found {first.get('input')!r}"
+
+
+def _absolute_roots(settings: Settings, home: Path) -> Settings:
+    roots = {
+        name: root.model_copy(update={"path": Path(os.path.normpath(home.absolute() / root.path.expanduser()))})
+        for name, root in settings.roots.items()
+    }
+    return settings.model_copy(update={"roots": roots})
+
+
+def _merge_environment(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for key, text in environ.items():
+        if not key.startswith(ENV_PREFIX):
+            continue
+        *parents, leaf = key.removeprefix(ENV_PREFIX).lower().split("__")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        try:
+            target[leaf] = json.loads(text)
+        except json.JSONDecodeError:
+            target[leaf] = text
+
+
+def to_toml(settings: Settings) -> str:
+    """Return the settings as the text of an ``ezarchive.toml`` (those that differ from the defaults)."""
+    values = settings.model_dump(mode="json", exclude_defaults=True)
+    lines = ["# Settings of this archive; every key is explained in data_layout.md.", f"name = {_toml(settings.name)}"]
+    values.pop("name", None)
+    rules = values.pop("instruments", [])
+    for key, value in values.items():
+        lines += _toml_table(key, value)
+    for rule in rules:
+        lines += _toml_table("instruments", rule, array=True)
+    return "\n".join(lines) + "\n"
+
+
+def _toml_table(name: str, values: Mapping[str, Any], *, array: bool = False) -> list[str]:
+    plain = {k: v for k, v in values.items() if not isinstance(v, Mapping) and v is not None}
+    nested = {k: v for k, v in values.items() if isinstance(v, Mapping)}
+    lines: list[str] = []
+    if plain or not nested or array:
+        lines += ["", f"[[{name}]]" if array else f"[{name}]"]
+        lines += [f"{_toml_key(k)} = {_toml(v)}" for k, v in plain.items()]
+    for key, value in nested.items():
+        lines += _toml_table(f"{name}.{_toml_key(key)}", value)
+    return lines
+
+
+def _toml_key(key: str) -> str:
+    return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else _toml(key)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    # A JSON string is a TOML basic string, but for DEL.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,1 @@
+"""The SQL database: the only room that imports SQLAlchemy."""

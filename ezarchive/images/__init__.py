@@ -1,0 +1,1 @@
+"""Pixels: images read lazily, masks, backgrounds, noise."""

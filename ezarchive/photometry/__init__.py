@@ -1,0 +1,1 @@
+"""Arrays in, tables out: detection and aperture photometry."""
