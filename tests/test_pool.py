@@ -1,0 +1,101 @@
+"""Worker pools: every task comes back, whatever happens to the processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ezarchive import pool
+from ezarchive.errors import FrameError, InputError, MeasurementError
+
+
+def double(value: int) -> int:
+    if value == 3:
+        raise FrameError("odd", "three is not wanted")
+    if value == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * value
+
+
+class Unpicklable(Exception):
+    def __init__(self, a, b):
+        super().__init__("only one")
+
+
+def raise_unpicklable(value: int) -> int:
+    raise Unpicklable(value, value)
+
+
+def check(results):
+    assert sorted(results) == list(range(12))
+    for task, result in results.items():
+        if task == 3:
+            assert isinstance(result, FrameError)
+            assert (result.code, str(result)) == ("odd", "three is not wanted")
+        elif task == 5:
+            assert isinstance(result, MeasurementError)
+            assert result.code == pool.WORKER_DIED
+        else:
+            assert result == 2 * task
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_dying_worker_costs_only_its_own_task():
+    check(dict(pool.run(double, range(12), workers=2)))
+
+
+def test_one_worker_is_this_process():
+    results = dict(pool.run(double, [0, 1, 3], workers=1))
+    assert results[1] == 2
+    assert isinstance(results[3], FrameError)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_exception_that_cannot_be_pickled_still_comes_back():
+    results = dict(pool.run(raise_unpicklable, range(4), workers=2))
+    assert sorted(results) == [0, 1, 2, 3]
+    assert all(isinstance(result, Exception) for result in results.values())
+
+
+def test_worker_count_is_bounded_by_memory_and_never_zero():
+    assert pool.worker_count(8, bytes_each=1e9, memory_gb=3.5) == 3
+    assert pool.worker_count(8, bytes_each=1e12, memory_gb=1) == 1
+    assert pool.worker_count(5) == 5
+    assert pool.worker_count(None) >= 1
+    with pytest.raises(InputError, match="workers=0: must be at least 1"):
+        pool.worker_count(0)
+    with pytest.raises(InputError, match="memory_gb=-1: must be positive"):
+        pool.worker_count(1, memory_gb=-1)
+
+
+ORPHANS = """
+from ezarchive import pool
+if __name__ == "__main__":
+    print("started", flush=True)
+    for _ in pool.run(time.sleep, [0.1] * 8 + [60] * 8, workers=2):
+        print("one", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path):
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as child:
+        for _ in range(3):
+            child.stdout.readline()
+        workers = psutil.Process(child.pid).children(recursive=True)
+        assert workers
+        child.kill()
+        child.wait()
+        _, alive = psutil.wait_procs(workers, timeout=20)
+        assert not [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
