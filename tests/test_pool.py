@@ -77,6 +77,7 @@ def test_worker_count_is_bounded_by_memory_and_never_zero():
 
 
 ORPHANS = """
+import time
 from ezarchive import pool
 if __name__ == "__main__":
     print("started", flush=True)
