@@ -142,7 +142,7 @@ def load(home: Path | str, environ: Mapping[str, str] | None = None) -> Settings
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: is not valid TOML: {err}") from err
     _merge_environment(values, os.environ if environ is None else environ)
-    return _absolute_roots(_validated(values, str(path)), home)
+    return _absolute_roots(validated(values, str(path)), home)
 
 
 def create(home: Path | str, settings: Settings) -> Path:
@@ -198,7 +198,14 @@ def _kind_from_name(name: str) -> str:
     return "reference" if lowered.startswith("ref") else "science"
 
 
-def _validated(values: Mapping[str, Any], where: str) -> Settings:
+def validated(values: Mapping[str, Any], where: str) -> Settings:
+    """Return the settings made of plain values.
+
+    Raises
+    ------
+    ConfigError
+        If one is wrong; the message names it after ``where``.
+    """
     try:
         return Settings(**values)
     except ValidationError as err:

@@ -1,0 +1,160 @@
+"""`Archive`: a home folder, its settings and its database, and the verbs that work on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astropy.table import QTable
+
+from ezarchive import ask, batch, config, index, verify
+from ezarchive.catalogs.result import QueryResult
+from ezarchive.database import migrate
+from ezarchive.database.session import Database
+from ezarchive.errors import ArchiveExistsError, ConfigError
+
+
+class Archive:
+    """An archive of astronomical images.
+
+    Make one with `Archive.create`, open one with `Archive.open`. It is a context manager: leaving it closes the database.
+
+    Attributes
+    ----------
+    home : pathlib.Path
+        The folder with ``ezarchive.toml``; everything that ezarchive writes lies in it.
+    settings : ezarchive.config.Settings
+        Frozen.
+    database : ezarchive.database.session.Database
+    """
+
+    def __init__(self, home: Path, settings: config.Settings, database: Database) -> None:
+        self.home, self.settings, self.database = home, settings, database
+
+    @classmethod
+    def create(
+        cls,
+        home: str | os.PathLike[str],
+        roots: Mapping[str, Any],
+        database: str | None = None,
+        **settings: Any,
+    ) -> Archive:
+        """Make a new archive.
+
+        Parameters
+        ----------
+        home : path
+            Its folder; made if need be. It must not lie inside a data root.
+        roots : mapping
+            Name -> path of a data root, or -> a mapping with ``path`` and any of ``kind`` (``science``, ``reference``, ``calibration``),
+            ``layout`` (a template as ``"{night}/{telname}/{objname}/{filter}"``; ``""`` for a flat folder), ``defaults`` and ``order``.
+        database : str, optional
+            A URL; SQLite in the home by default. ``postgresql://user@host/name`` for a team.
+        **settings
+            Other tables of ``ezarchive.toml``: ``name``, ``sites``, ``index``, ``measure``, ``sql``, ``instruments``.
+
+        Returns
+        -------
+        Archive
+
+        Raises
+        ------
+        ArchiveExistsError
+            If ``home`` holds an archive already.
+        ConfigError
+            If a setting is wrong, a root is not there, or ``home`` lies inside a root.
+        """
+        home = Path(home).expanduser().absolute()
+        if (home / config.FILE_NAME).exists():
+            raise ArchiveExistsError(f"{home}: holds an archive already; Archive.open() opens it")
+        values: dict[str, Any] = {"name": home.name or "archive", **settings}
+        values["roots"] = {name: config.root_settings(name, value) for name, value in roots.items()}
+        if database is not None:
+            values["database"] = {"url": database}
+        made = config.validated(values, "Archive.create")
+        _check_roots(home, made)
+        home.mkdir(parents=True, exist_ok=True)
+        Database.create(_database_url(home, made)).dispose()
+        config.create(home, made)
+        return cls.open(home)
+
+    @classmethod
+    def open(cls, home: str | os.PathLike[str], *, write: bool = True) -> Archive:
+        """Open an archive.
+
+        Parameters
+        ----------
+        home : path
+            Its folder.
+        write : bool
+            False opens the database for reading only (also one made by a newer ezarchive of the same major version).
+
+        Raises
+        ------
+        NotAnArchiveError
+            If ``home`` holds none.
+        SchemaTooNewError, SchemaTooOldError
+            If the database does not fit this ezarchive.
+        """
+        home = Path(home).expanduser().absolute()
+        settings = config.load(home)
+        return cls(home, settings, Database.open(_database_url(home, settings), write=write))
+
+    @staticmethod
+    def migrate(home: str | os.PathLike[str]) -> None:
+        """Bring the database of an older ezarchive to this version's schema."""
+        home = Path(home).expanduser().absolute()
+        migrate.upgrade(_database_url(home, config.load(home)))
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.database.dispose()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        roots = ", ".join(f"{name}={root.path}" for name, root in self.settings.roots.items())
+        return f"<Archive {self.home} roots: {roots or 'none'}>"
+
+    def index(self, **options: Any) -> index.IndexReport:
+        """Bring the database up to date with the data roots; see `ezarchive.index.index`."""
+        return index.index(self, **options)
+
+    def measure(self, frames: Any = None, **options: Any) -> batch.BatchReport:
+        """Measure frames, a Parquet catalog each; see `ezarchive.batch.measure`."""
+        return batch.measure(self, frames, **options)
+
+    def light_curve(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> QTable:
+        """Return the light curve at a position; see `ezarchive.ask.light_curve`."""
+        return ask.light_curve(self, position, radius, **options)
+
+    def sql(self, query: str, parameters: Any = None, **options: Any) -> QueryResult:
+        """Answer a SQL query over frames, catalogs and measurements; see `ezarchive.ask.sql`."""
+        return ask.sql(self, query, parameters, **options)
+
+    def verify(self, **options: Any) -> verify.VerifyReport:
+        """Compare the database with the files; see `ezarchive.verify.verify`."""
+        return verify.verify(self, **options)
+
+
+def _database_url(home: Path, settings: config.Settings) -> str:
+    """Return the URL with a relative SQLite path made absolute."""
+    url = settings.database.url
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/"):
+        return f"{prefix}{home / url.removeprefix(prefix)}"
+    return url
+
+
+def _check_roots(home: Path, settings: config.Settings) -> None:
+    for name, root in settings.roots.items():
+        if not root.path.is_dir():
+            raise ConfigError(f"root {name!r}: {root.path} is not a folder")
+        if home.resolve().is_relative_to(root.path.resolve()):
+            raise ConfigError(f"home {home}: lies inside root {name!r} ({root.path}); ezarchive never writes inside a data root")

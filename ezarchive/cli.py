@@ -1,0 +1,312 @@
+"""The command ``ezarchive``: one command per verb, each a skin over the function of the same name."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import ezarchive
+from ezarchive.errors import EzarchiveError, InputError
+
+FORMATS = click.Choice(["table", "csv", "json"])
+
+
+class _Positions(click.Command):
+    """A command whose arguments may be negative numbers, as a declination of -77."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        shielded = [f"\0{arg}" if arg[:1] == "-" and arg[1:2].isdigit() and arg not in options else arg for arg in args]
+        rest = super().parse_args(ctx, shielded)
+        ctx.params = {key: _unshield(value) for key, value in ctx.params.items()}
+        return rest
+
+
+def _unshield(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.removeprefix("\0")
+    if isinstance(value, tuple):
+        return tuple(_unshield(item) for item in value)
+    return value
+
+
+def _boundary(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn a user's error into one line and exit code 2; everything else keeps its traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except EzarchiveError as err:
+            click.echo(f"ezarchive: {err}", err=True)
+            sys.exit(2)
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("ezarchive: stopped; what is done is kept, the same command goes on from there", err=True)
+            sys.exit(130)
+
+    return wrapped
+
+
+def _home(function: Callable[..., None]) -> Callable[..., None]:
+    return click.argument("home", type=click.Path(path_type=Path))(function)
+
+
+def _format(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="How to print.")(function)
+
+
+def _show(result: Any, form: str) -> None:
+    click.echo(result.to_text(form), nl=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(ezarchive.__version__, prog_name="ezarchive")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is being done.")
+def cli(verbose: bool) -> None:
+    """Index a tree of FITS images, measure them, and ask for light curves."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
+
+
+@cli.command()
+@_home
+@click.option("--root", "roots", multiple=True, required=True, metavar="NAME=PATH", help="A data root; repeat for more.")
+@click.option("--layout", "layouts", multiple=True, metavar="NAME=TEMPLATE", help="The folders of a root, as raw={night}/{telname}.")
+@click.option("--kind", "kinds", multiple=True, metavar="NAME=KIND", help="science, reference or calibration.")
+@click.option("--default", "defaults", multiple=True, metavar="NAME.FIELD=VALUE", help="A value for what path and header do not give.")
+@click.option("--database", metavar="URL", help="postgresql://...; SQLite in the home by default.")
+@_boundary
+def init(home: Path, roots: tuple[str, ...], layouts: tuple[str, ...], kinds: tuple[str, ...], defaults: tuple[str, ...], database: str | None) -> None:  # noqa: E501
+    """Make an archive in the folder HOME."""
+    made: dict[str, dict[str, Any]] = {name: {"path": path} for name, path in (_pair("--root", text) for text in roots)}
+    for option, key, texts in (("--layout", "layout", layouts), ("--kind", "kind", kinds)):
+        for name, value in (_pair(option, text) for text in texts):
+            _root(made, option, name)[key] = value
+    for place, value in (_pair("--default", text) for text in defaults):
+        name, _, field = place.rpartition(".")
+        _root(made, "--default", name).setdefault("defaults", {})[field] = value
+    with ezarchive.Archive.create(home, made, database) as archive:
+        click.echo(f"{archive.home}: archive made; `ezarchive index {home}` comes next")
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise InputError(f"{option} {text!r}: must be NAME=VALUE")
+    return name, value
+
+
+def _root(roots: dict[str, dict[str, Any]], option: str, name: str) -> dict[str, Any]:
+    if name not in roots:
+        raise InputError(f"{option}: no root is named {name!r}; the roots are {', '.join(roots)}")
+    return roots[name]
+
+
+@cli.command()
+@_home
+@click.option("--workers", type=int, help="Processes that read headers; the cores by default.")
+@_boundary
+def index(home: Path, workers: int | None) -> None:
+    """Bring the database up to date with the data roots."""
+    with ezarchive.Archive.open(home) as archive:
+        click.echo(archive.index(workers=workers))
+
+
+@cli.command(cls=_Positions)
+@_home
+@click.option("--root", help="Only this root.")
+@click.option("--objname", multiple=True, help="Target; globs and repeats allowed, as for the next ones.")
+@click.option("--telname", multiple=True)
+@click.option("--filter", "filter_", multiple=True)
+@click.option("--observatory", multiple=True)
+@click.option("--telkey", multiple=True)
+@click.option("--kind", "kinds", multiple=True, help="science, reference, bias, dark, flat, mask, ...")
+@click.option("--near", nargs=2, metavar="POSITION RADIUS", help='As --near "21:45:00 -77:15:44" "10 arcmin".')
+@click.option("--covering", metavar="POSITION", help="Frames whose footprint holds the position.")
+@click.option("--between", nargs=2, metavar="START END", help="UTC dates or MJD.")
+@click.option("--seeing", type=float, help="At most this, arcsec.")
+@click.option("--depth", type=float, help="At least this, mag.")
+@click.option("--limit", type=int, help="At most so many rows.")
+@_format
+@_boundary
+def frames(home: Path, form: str, limit: int | None, **wanted: Any) -> None:
+    """List frames."""
+    with ezarchive.Archive.open(home, write=False) as archive:
+        _show(_browser(archive, wanted).listing(limit), form)
+
+
+def _browser(archive: Any, wanted: dict[str, Any]) -> Any:
+    browser = ezarchive.DataBrowser(archive, wanted["root"])
+    names = {"objname": wanted["objname"], "telname": wanted["telname"], "filter": wanted["filter_"], "kind": wanted["kinds"]}
+    names |= {"observatory": wanted["observatory"], "telkey": wanted["telkey"]}
+    browser = browser.where(**{key: list(value) for key, value in names.items() if value})
+    if wanted["seeing"] is not None:
+        browser = browser.where(seeing=(None, wanted["seeing"]))
+    if wanted["depth"] is not None:
+        browser = browser.where(depth=(wanted["depth"], None))
+    if wanted["near"]:
+        browser = browser.near(*wanted["near"])
+    if wanted["covering"]:
+        browser = browser.covering(wanted["covering"])
+    return browser.between(*wanted["between"]) if wanted["between"] else browser
+
+
+def _selection(function: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        [
+            click.option("--objname", multiple=True, help="Only this target; globs and repeats allowed, as for the next ones."),
+            click.option("--telname", multiple=True),
+            click.option("--filter", "filter_", multiple=True),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+@cli.command()
+@_home
+@_selection
+@click.option("--method", help="sex: detection and photometry as SExtractor does it.")
+@click.option("--workers", type=int, help="Processes; the cores by default, as far as the memory reaches.")
+@click.option("--memory", "memory_gb", type=float, metavar="GB", help="Memory that all workers may use together.")
+@click.option("--again", is_flag=True, help="Measure also what this recipe has measured already, in a new run.")
+@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="As --set detection_sigma=3 --set aperture_diameter_arcsec=5,7.")
+@_boundary
+def measure(home: Path, objname: Any, telname: Any, filter_: Any, settings: tuple[str, ...], **options: Any) -> None:
+    """Measure frames that have not been measured, a Parquet catalog each."""
+    names = {key: list(value) for key, value in (("objname", objname), ("telname", telname), ("filter", filter_)) if value}
+    with ezarchive.Archive.open(home) as archive:
+        chosen = ezarchive.DataBrowser(archive).where(kind="science", **names).frames() if names else None
+        report = archive.measure(chosen, **options, **dict(_option(text) for text in settings))
+    click.echo(report)
+    sys.exit(0 if report.ok else 1)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, value = _pair("--set", text)
+    items = [_value(item) for item in value.split(",") if item]
+    return name, items[0] if len(items) == 1 and "," not in value else items
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+@cli.command(cls=_Positions)
+@_home
+@click.argument("ra")
+@click.argument("dec")
+@click.option("--radius", default="2 arcsec", show_default=True)
+@click.option("--aperture", type=float, default=5.0, show_default=True, help="Diameter, arcsec.")
+@click.option("--filter", "filter_", multiple=True)
+@click.option("--telname", multiple=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also draw it: .png, .pdf or .svg.")
+@_format
+@_boundary
+def lightcurve(home: Path, ra: str, dec: str, radius: str, aperture: float, filter_: Any, telname: Any, output: Path | None, form: str) -> None:  # noqa: E501
+    """Print the light curve at RA DEC (degrees, or 21:45:00 -77:15:44)."""
+    from ezarchive import plots  # noqa: PLC0415  drawing is asked for by one option
+
+    with ezarchive.Archive.open(home, write=False) as archive:
+        table = archive.light_curve(
+            f"{ra} {dec}", radius, aperture=aperture, filter=list(filter_) or None, telname=list(telname) or None
+        )
+    _show(ezarchive.QueryResult.from_table(table), form)
+    if output is not None:
+        plots.save(plots.light_curve(table, title=f"{ra} {dec}"), output)
+        click.echo(f"{output}: written", err=True)
+
+
+@cli.command()
+@_home
+@click.argument("query")
+@click.option("--aperture", type=float, default=5.0, show_default=True, help="Diameter behind light_curve, arcsec.")
+@_format
+@_boundary
+def sql(home: Path, query: str, aperture: float, form: str) -> None:
+    """Answer a SQL query over frames, catalogs, measurements and light_curve."""
+    with ezarchive.Archive.open(home, write=False) as archive:
+        _show(archive.sql(query, aperture=aperture), form)
+
+
+@cli.command()
+@_home
+@click.option("--sample", type=float, help="Hash only this share of the files (0 to 1); 0: none. All by default.")
+@_boundary
+def verify(home: Path, sample: float | None) -> None:
+    """Compare the database with the files; exit code 1 when something is wrong."""
+    with ezarchive.Archive.open(home) as archive:
+        report = archive.verify(sample=sample)
+    click.echo(report)
+    sys.exit(0 if report.ok else 1)
+
+
+@cli.command()
+@_home
+@click.option("--all", "everything", is_flag=True, help="Also entries that a later success resolved.")
+@_format
+@_boundary
+def quarantine(home: Path, everything: bool, form: str) -> None:
+    """List files and frames that could not be read or measured, and why."""
+    with ezarchive.Archive.open(home, write=False) as archive:
+        _show(archive.quarantine(resolved=everything), form)
+
+
+@cli.command()
+@_home
+@_format
+@_boundary
+def runs(home: Path, form: str) -> None:
+    """List runs of measurement: recipe, time, counts."""
+    with ezarchive.Archive.open(home, write=False) as archive:
+        _show(archive.runs(), form)
+
+
+@cli.command()
+@_home
+@click.option("--workers", type=int)
+@_boundary
+def nightly(home: Path, workers: int | None) -> None:
+    """Index, measure what is new, log and sum up; for cron. Exit code 0, 1 (something failed) or 2 (could not run)."""
+    from ezarchive import nightly as verb  # noqa: PLC0415  the command has the verb's name
+
+    with ezarchive.Archive.open(home) as archive:
+        report = verb.nightly(archive, workers=workers)
+    click.echo(report)
+    sys.exit(report.exit_code)
+
+
+@cli.command()
+@_home
+@_boundary
+def migrate(home: Path) -> None:
+    """Bring the database of an older ezarchive up to date."""
+    ezarchive.Archive.migrate(home)
+    click.echo(f"{home}: database is up to date")
+
+
+@cli.command()
+@click.argument("home", type=click.Path(path_type=Path), default="ezarchive-demo")
+@_boundary
+def demo(home: Path) -> None:
+    """Simulate a small archive in HOME, index it, measure it, and show a variable star."""
+    from ezarchive import demo as verb  # noqa: PLC0415  the command has the verb's name
+
+    verb.demo(home, say=click.echo)
+
+
+def main() -> None:
+    """Run the command."""
+    cli()
