@@ -1,0 +1,110 @@
+"""The light curve of one position: the nearest source on every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+
+from ezarchive.catalogs.sql import Engine
+from ezarchive.columns import LIGHT_CURVE
+from ezarchive.errors import InputError
+
+_COLUMNS = ", ".join(f'lc."{column.name}"' for column in LIGHT_CURVE)
+
+# A small box in declination lets DuckDB skip rows by their statistics; it is right at the poles too. The cone itself is what prunes files.
+_QUERY = f"""
+WITH near AS (
+    SELECT {_COLUMNS}, angular_separation(lc.ra, lc.dec, $ra, $dec) * 3600 AS separation
+    FROM light_curve lc
+    WHERE angular_separation(lc.ra, lc.dec, $ra, $dec) <= $radius AND lc.dec BETWEEN $low AND $high {{more}}
+)
+SELECT *, count(*) OVER (PARTITION BY catalog_id) - 1 AS n_within FROM near
+QUALIFY row_number() OVER (PARTITION BY catalog_id ORDER BY separation, "row") = 1
+ORDER BY mjd_mid NULLS LAST, frame_id, catalog_id
+"""
+
+
+def light_curve(
+    engine: Engine,
+    ra: float,
+    dec: float,
+    radius_deg: float,
+    *,
+    aperture: float | None = None,
+    filters: Sequence[str] | None = None,
+    kind: str | None = None,
+) -> QTable:
+    """Return the light curve of a position.
+
+    On each frame (and for each method that measured it) the source nearest to the position counts, if one lies within the radius.
+
+    Parameters
+    ----------
+    engine : Engine
+        Of the archive.
+    ra, dec : float
+        ICRS, degrees; any right ascension, RA 0 and the poles included.
+    radius_deg : float
+        Radius of the search, degrees.
+    aperture : float, optional
+        Diameter in arcsec; the engine's own by default.
+    filters : sequence of str, optional
+        Only these filters.
+    kind : str, optional
+        Only ``detection`` or ``forced``.
+
+    Returns
+    -------
+    QTable
+        The columns of ``columns.LIGHT_CURVE`` with units, masked where NULL, then ``separation`` (arcsec) from the position and
+        ``n_within``, how many other sources of the same frame lay within the radius. Sorted by ``mjd_mid`` (MJD UTC). ``meta`` holds
+        ``ra``, ``dec``, ``radius``, ``aperture`` and ``notes``.
+
+    Raises
+    ------
+    InputError
+        If the position, the radius or the aperture is none.
+    CatalogError
+        If a catalog's file is missing or torn.
+    """
+    _check_position(ra, dec, radius_deg)
+    values = {
+        "ra": float(ra) % 360,
+        "dec": float(dec),
+        "radius": float(radius_deg),
+        # A hair wider than the cone: rounding must not lose what lies on its rim.
+        "low": dec - radius_deg - 1e-9,
+        "high": dec + radius_deg + 1e-9,
+    }
+    more = ""
+    if filters is not None:
+        names = [filters] if isinstance(filters, str) else list(filters)
+        more += f" AND lc.filter IN ({', '.join(f'$f{n}' for n in range(len(names))) or 'NULL'})"
+        values |= {f"f{n}": name for n, name in enumerate(names)}
+    if kind is not None:
+        more += " AND lc.kind = $kind"
+        values["kind"] = kind
+    diameter = engine.aperture if aperture is None else float(aperture)
+    found = engine.query(_QUERY.format(more=more), values, aperture=diameter)
+    table = found.to_table()
+    table["separation"] = u.Quantity(table["separation"], u.arcsec)
+    table["separation"].info.description = "distance from the position"
+    table["n_within"].info.description = "other sources of the same frame within the radius"
+    table.meta.update(
+        ra=u.Quantity(ra, u.deg),
+        dec=u.Quantity(dec, u.deg),
+        radius=u.Quantity(radius_deg * 3600, u.arcsec),
+        aperture=u.Quantity(diameter, u.arcsec),
+        notes=found.notes,
+    )
+    return table
+
+
+def _check_position(ra: float, dec: float, radius_deg: float) -> None:
+    if not (np.isfinite(ra) and np.isfinite(dec) and abs(dec) <= 90):
+        raise InputError(f"position ({ra}, {dec}): must be finite ICRS degrees, with a declination from -90 to 90")
+    if not 0 < radius_deg <= 180:
+        raise InputError(f"radius {radius_deg} deg: must be above 0, and 180 at the most")

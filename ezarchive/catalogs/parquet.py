@@ -1,0 +1,243 @@
+"""One Parquet file per frame and run: the immutable truth of what was measured.
+
+The rows are sorted by ``_healpix_29``, then ``NUMBER``. The constant columns ``columns.CATALOG_LINK`` come first; missing values are
+NULL, never NaN. The footer says what every column means (`ezarchive.catalogs.metadata`) and, under ``ezarchive.*``, where the rows
+come from. Equal input gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import QTable, Table
+
+from ezarchive.catalogs.metadata import ARROW_TYPES, column_metadata
+from ezarchive.catalogs.result import arrow_to_qtable
+from ezarchive.columns import CATALOG_LINK, Column, lookup
+from ezarchive.errors import CatalogError, InputError
+from ezarchive.files import atomic_write
+from ezarchive.flags import FLAG_VERSION
+
+FORMAT_VERSION = 1
+"""Version of the file's layout; a reader of an older version reads what it knows."""
+
+PREFIX = "ezarchive."
+ROW_GROUP = 16384
+"""Rows of a row group: fewer make reading slow, more make it read rows that a cone does not need."""
+
+_LINK_NAMES = tuple(column.name for column in CATALOG_LINK)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A catalog's file that is safely on disk."""
+
+    path: Path
+    rows: int
+    sha256: str
+
+
+def write_catalog(path: Path | str, table: Table, *, link: Mapping[str, Any], provenance: Mapping[str, Any]) -> Written:
+    """Write the catalog of one frame and run.
+
+    Parameters
+    ----------
+    path : path
+        Final name; the file appears whole or not at all.
+    table : QTable
+        One row a source, with columns of ``columns.SOURCE`` and ``columns.APERTURE``, in any order. Units are converted to those of
+        ``columns``; masked and NaN values become NULL. It is not changed.
+    link : mapping
+        Values of ``columns.CATALOG_LINK``; ``frame_id`` and ``run_id`` must be there, the others may be None.
+    provenance : mapping
+        What the footer keeps, each under ``ezarchive.<key>`` as JSON: recipe, header_hash, versions, apertures ...
+
+    Returns
+    -------
+    Written
+        With the SHA-256 of the file.
+
+    Raises
+    ------
+    InputError
+        If a column is not one of ``columns``, or its values or unit do not fit.
+    OSError
+        If the file cannot be written.
+    """
+    arrow = _to_arrow(table, link)
+    footer = _footer(arrow, link, provenance)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        arrow.replace_schema_metadata(footer),
+        sink,
+        compression="zstd",
+        row_group_size=ROW_GROUP,
+        use_dictionary=[*_LINK_NAMES, *(f.name for f in arrow.schema if pa.types.is_integer(f.type) and f.name != "_healpix_29")],
+        write_page_index=True,
+    )
+    content = sink.getvalue()
+    with atomic_write(path) as stream:
+        stream.write(content)
+    return Written(Path(path), arrow.num_rows, hashlib.sha256(content).hexdigest())
+
+
+def read_catalog(path: Path | str) -> QTable:
+    """Read a catalog.
+
+    Parameters
+    ----------
+    path : path
+        A file of `write_catalog`.
+
+    Returns
+    -------
+    QTable
+        With units, masked where NULL; ``meta`` holds the provenance.
+
+    Raises
+    ------
+    CatalogError
+        If the file is missing, torn or no catalog.
+    """
+    provenance = read_provenance(path)
+    try:
+        arrow = pq.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowException) as err:
+        raise CatalogError(f"{path}: is damaged: {_first_line(err)}") from err
+    table = arrow_to_qtable(arrow, lookup)
+    table.meta.update(provenance)
+    return table
+
+
+def read_provenance(path: Path | str) -> dict[str, Any]:
+    """Read where the rows of a catalog come from, out of its footer alone.
+
+    Returns
+    -------
+    dict
+        The provenance given to `write_catalog`, with ``frame_id``, ``run_id``, ``format_version``, ``flag_version`` and ``rows``.
+
+    Raises
+    ------
+    CatalogError
+        If the file is missing, torn or no catalog.
+    """
+    try:
+        footer = pq.read_metadata(path)
+    except FileNotFoundError as err:
+        raise CatalogError(f"{path}: does not exist") from err
+    except (OSError, pa.ArrowException) as err:
+        raise CatalogError(f"{path}: is no whole Parquet file: {_first_line(err)}") from err
+    stored = {key.decode(): value for key, value in (footer.metadata or {}).items()}
+    found = {key.removeprefix(PREFIX): value for key, value in stored.items() if key.startswith(PREFIX)}
+    try:
+        values = {key: json.loads(value) for key, value in found.items()}
+    except ValueError as err:
+        raise CatalogError(f"{path}: its footer is damaged: {err}") from err
+    if "frame_id" not in values or "run_id" not in values:
+        raise CatalogError(f"{path}: is a Parquet file, but no catalog of ezarchive (its footer names no frame and run)")
+    return {**values, "rows": footer.num_rows}
+
+
+def _footer(arrow: pa.Table, link: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[bytes, bytes]:
+    footer = dict(column_metadata(_columns(arrow.column_names)))
+    for field in arrow.schema:
+        if pa.types.is_string(field.type):
+            longest = max((len(text) for text in arrow[field.name].unique().to_pylist() if text is not None), default=0)
+            footer[f"table::len::{field.name}".encode()] = str(max(longest, 1)).encode()
+    own = {"frame_id": int(link["frame_id"]), "run_id": int(link["run_id"]), "format_version": FORMAT_VERSION, "flag_version": FLAG_VERSION}
+    for key, value in sorted({**provenance, **own}.items()):
+        try:
+            text = json.dumps(value, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as err:
+            raise InputError(f"provenance {key!r}: must be plain JSON values, found {value!r}: {err}") from err
+        footer[f"{PREFIX}{key}".encode()] = text.encode()
+    return footer
+
+
+@functools.lru_cache(maxsize=64)
+def _lookup_all(names: tuple[str, ...]) -> tuple[Column, ...]:
+    return tuple(lookup(name) for name in names)
+
+
+def _columns(names: list[str]) -> tuple[Column, ...]:
+    return _lookup_all(tuple(names))
+
+
+def _to_arrow(table: Table, link: Mapping[str, Any]) -> pa.Table:
+    unknown = sorted(set(link) - set(_LINK_NAMES))
+    if unknown or link.get("frame_id") is None or link.get("run_id") is None:
+        raise InputError(f"link {dict(link)!r}: must hold frame_id and run_id, and may hold {', '.join(_LINK_NAMES[2:])}")
+    names = [name for name in table.colnames if name not in _LINK_NAMES]
+    order = _order(table, names)
+    arrays = []
+    for column in CATALOG_LINK:
+        value = link.get(column.name)
+        missing = value is None or value != value  # NaN is not itself
+        arrays.append(pa.repeat(pa.scalar(None if missing else value, ARROW_TYPES[column.dtype]), len(table)))
+    columns = _columns(names)
+    arrays += [_array(table[column.name], column, order) for column in columns]
+    return pa.Table.from_arrays(arrays, names=[*_LINK_NAMES, *names])
+
+
+def _order(table: Table, names: list[str]) -> np.ndarray:
+    keys = []
+    for name in ("NUMBER", "_healpix_29"):
+        if name in names:
+            values, mask = _plain(table[name], lookup(name))
+            missing = mask if mask is not None else np.zeros(len(values), bool)
+            keys += [np.where(missing, 0, values), missing]
+    return np.lexsort(keys) if keys else np.arange(len(table))
+
+
+def _plain(values: Any, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the bare values in the column's unit, and the mask of what is missing or None."""
+    mask = getattr(values, "mask", None)
+    unit = getattr(values, "unit", None)
+    bare = getattr(values, "unmasked", values)
+    if unit is not None:
+        wanted = u.Unit(column.unit) if column.unit else u.dimensionless_unscaled
+        try:
+            bare = u.Quantity(bare, unit, copy=False, dtype=np.asarray(bare).dtype)
+            bare = bare.value if bare.unit == wanted else bare.to_value(wanted)
+        except u.UnitConversionError as err:
+            raise InputError(f"column {column.name!r}: unit must be {column.unit or 'none'}, found {unit}") from err
+    array = np.ma.getdata(bare) if isinstance(bare, np.ma.MaskedArray) else np.asarray(bare)
+    if array.ndim != 1:
+        raise InputError(f"column {column.name!r}: must have one value a row, found shape {array.shape}")
+    if array.dtype.kind == "f":
+        nan = np.isnan(array)
+        mask = nan if mask is None else nan | mask
+    return array, None if mask is None else np.broadcast_to(mask, array.shape)
+
+
+def _array(values: Any, column: Column, order: np.ndarray) -> pa.Array:
+    array, mask = _plain(values, column)
+    target = ARROW_TYPES[column.dtype]
+    array = array[order]
+    mask = None if mask is None else np.ascontiguousarray(mask[order])
+    try:
+        if pa.types.is_string(target):
+            return pa.array(array.tolist(), type=target, mask=mask)
+        if pa.types.is_floating(target) and array.dtype.kind in "fiu":
+            with np.errstate(over="ignore"):
+                return pa.array(array.astype(column.dtype), mask=mask)
+        if array.dtype.kind == "f" and mask is not None:
+            array = np.where(mask, 0, array)  # a NaN under the mask is no number that a cast could keep
+        return pa.array(array.astype(array.dtype.newbyteorder("=")), mask=mask).cast(target)
+    except (pa.ArrowException, TypeError, ValueError) as err:
+        raise InputError(f"column {column.name!r}: must be {column.dtype}, found {array.dtype}: {_first_line(err)}") from err
+
+
+def _first_line(err: BaseException) -> str:
+    return str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__

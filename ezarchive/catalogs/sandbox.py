@@ -1,0 +1,179 @@
+"""What a user's SQL may do: read the archive's views, and nothing else.
+
+DuckDB's own settings close the file system but for the catalogs, and lock themselves. They still let a statement write into the
+catalogs' folder (``COPY``, ``ATTACH``; in DuckDB 2 even ``WITH x AS (COPY ...) SELECT``) and read any file there. So the statement's
+tree is looked at before it runs: only plain queries, only known tables, only table functions that touch no file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ezarchive.errors import SQLError, near_misses
+
+VIEWS = ("frames", "catalogs", "measurements", "light_curve")
+"""The tables of the archive."""
+
+TABLE_FUNCTIONS = frozenset(
+    "range generate_series unnest repeat repeat_row json_each json_tree histogram histogram_values icu_calendar_names summary "
+    "duckdb_columns duckdb_functions duckdb_keywords duckdb_settings duckdb_tables duckdb_types duckdb_views "
+    "pragma_table_info pragma_version".split()
+)
+"""Table functions that touch no file and no memory of others."""
+
+_REFUSED_FUNCTIONS = frozenset("getenv getvariable setval nextval write_log json_execute_serialized_sql".split())
+_QUERY_NODES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
+_SYSTEM_SCHEMAS = ("information_schema", "pg_catalog")
+_EXPLAIN = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*explain(?:\s+analyze\b)?(?:\s*\([^)]*\))?\s", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A statement that may run: its text, its tree (of the query inside EXPLAIN), and the archive's views that it names."""
+
+    sql: str
+    tree: dict[str, Any]
+    views: frozenset[str]
+
+
+def connect(memory_gb: float) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB in memory that looks at no Python variable, loads no extension and spills nothing to disk."""
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{max(int(memory_gb * 1000), 1)}MB",
+            "temp_directory": "",
+            "python_enable_replacements": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "allow_persistent_secrets": "false",
+        },
+    )
+
+
+def close_doors(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Take the file system away, but for the catalogs in `folder`, for good."""
+    connection.execute(f"SET allowed_directories = [{quoted(str(folder))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def quoted(text: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def check(connection: duckdb.DuckDBPyConnection, sql: str) -> Checked:
+    """Look at a statement before it runs.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Used as the parser.
+    sql : str
+        What the user wrote.
+
+    Returns
+    -------
+    Checked
+
+    Raises
+    ------
+    SQLError
+        If it is no single query, or names a table or a table function that it may not read.
+    """
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as err:
+        raise SQLError(shortened(err)) from err
+    if len(statements) != 1:
+        raise SQLError(f"SQL: must be one statement, found {len(statements) or 'none'}")
+    kind = statements[0].type.name
+    query = sql
+    if kind == "EXPLAIN":
+        match = _EXPLAIN.match(sql)
+        query = sql[match.end() :] if match else ""
+    tree = _tree(connection, query) if kind in ("SELECT", "EXPLAIN", "MULTI") else None
+    if tree is None:
+        asked = "only queries may be asked (SELECT, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN)"
+        raise SQLError(f"SQL: {_verb(query or sql)} is refused: {asked}")
+    _check_nodes(tree)
+    return Checked(sql, tree, _views(tree))
+
+
+def shortened(err: Exception) -> str:
+    """Return DuckDB's message without the excerpt of the query; its near misses are kept."""
+    text = re.split(r"\n\s*\n?LINE \d+:", str(err), maxsplit=1)[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "SQL: " + " ".join(lines[:3])
+
+
+def walk(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object of a statement's tree."""
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            yield item
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def table_path(node: dict[str, Any]) -> list[str]:
+    """Return the parts of a table's name in lower case, empty ones left out."""
+    parts = (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))
+    return [part.lower() for part in parts if part]
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
+    """Return the tree of a query, None when it is not one query."""
+    text = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
+    tree = json.loads(text)
+    return tree if not tree["error"] and len(tree["statements"]) == 1 else None
+
+
+def _verb(sql: str) -> str:
+    words = re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).split()
+    return words[0].upper()[:20] if words else "an empty statement"
+
+
+def _check_nodes(tree: dict[str, Any]) -> None:
+    named = {entry["key"].lower() for node in walk(tree) if "cte_map" in node for entry in node["cte_map"]["map"]}
+    for node in walk(tree):
+        kind = str(node.get("type", ""))
+        if kind.endswith("_NODE") and kind not in _QUERY_NODES:
+            raise SQLError(f"SQL: {kind.split('_')[0]} is refused: only queries may be asked")
+        if kind == "TABLE_FUNCTION":
+            name = str(node["function"]["function_name"]).lower()
+            if name not in TABLE_FUNCTIONS:
+                raise SQLError(f"SQL: table function {name!r} is refused: queries read {', '.join(VIEWS)}, and no files")
+        if kind == "FUNCTION" and str(node.get("function_name", "")).lower() in _REFUSED_FUNCTIONS:
+            raise SQLError(f"SQL: function {node['function_name']!r} is refused")
+        if kind == "BASE_TABLE":
+            _check_table(node, named)
+
+
+def _check_table(node: dict[str, Any], named: set[str]) -> None:
+    path = table_path(node)
+    name = path[-1]
+    if name in VIEWS or path[0] in _SYSTEM_SCHEMAS or (len(path) > 1 and path[1] in _SYSTEM_SCHEMAS):
+        return
+    if name in named and len(path) == 1 and not re.search(r"[./\\*]", name):
+        return
+    if name in TABLE_FUNCTIONS or name in ("sqlite_master", "sqlite_schema", "pg_tables", "pg_views"):
+        return
+    raise SQLError(f"SQL: table {node['table_name']!r}: {near_misses(node['table_name'], VIEWS)}")
+
+
+def _views(tree: dict[str, Any]) -> frozenset[str]:
+    named = {table_path(node)[-1] for node in walk(tree) if node.get("type") == "BASE_TABLE"}
+    return frozenset(named & set(VIEWS))

@@ -1,0 +1,195 @@
+"""The SQL text of the archive's views over per-image Parquet.
+
+A view reads its files from SQL variables (``SET VARIABLE``), one list for each group of catalogs that share a method and the place of
+the wanted aperture, so that the text stays short for any number of files. An empty template with every column comes first and the files
+are joined to it by name: so a view has the right schema with no file at all, and files with different columns fit together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ezarchive.columns import CATALOG_LINK, FRAME, LIGHT_CURVE, NAMES, SOURCE, Column, aperture, suffix
+from ezarchive.errors import InputError
+from ezarchive.magnitudes import AB_MICROJANSKY, MAG_PER_RELATIVE_ERROR, is_rate
+
+SQL_TYPES = {
+    "bool": "BOOLEAN",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "str": "VARCHAR",
+    "bytes": "BLOB",
+}
+APERTURE_TOLERANCE = 0.01
+"""Arcsec within which an aperture of a catalog is the one that is asked for."""
+
+ZERO_POINT_TOLERANCE = 0.01
+"""Relative difference of diameters within which a zero point or a depth is that of an aperture."""
+
+FRAMES_SCHEMA = (Column("frame_id", "int64", None, "meta.id;obs", "the frame"), *NAMES, *FRAME, Column("path", "str", None, "", "its file"))
+"""What the view ``frames`` holds at least."""
+
+CATALOGS_SCHEMA = (
+    Column("catalog_id", "int64", None, "meta.id", "the catalog"),
+    *CATALOG_LINK[:2],
+    Column("method", "str", None, "meta.code", "sex, forced ..."),
+    Column("path", "str", None, "", "its file, relative to the archive's home"),
+    Column("n_rows", "int64", None, "meta.number", "rows"),
+    Column("sha256", "str", None, "meta.checksum", "of the file"),
+    Column("seeing", "float64", "arcsec", "instr.obsty.seeing", "measured FWHM of the stars"),
+    Column("depth", "float64", "mag", "phot.mag;stat.max", "5-sigma limit"),
+    Column("depth_aperture", "float64", "arcsec", "phys.angSize", "diameter that `depth` is for"),
+)
+"""What the view ``catalogs`` holds at least, and ``apertures``, a list of diameters in arcsec."""
+
+_AB_UJY = f"power(10, ({AB_MICROJANSKY} - l.zero_point_ab) / 2.5)"
+_LINK_COLUMNS = ("telname", "filter", "mjd_mid", "exptime")
+
+MACROS = (
+    """CREATE MACRO angular_separation(ra1, dec1, ra2, dec2) AS degrees(atan2(
+        sqrt(pow(cos(radians(dec2)) * sin(radians(ra2 - ra1)), 2)
+             + pow(cos(radians(dec1)) * sin(radians(dec2)) - sin(radians(dec1)) * cos(radians(dec2)) * cos(radians(ra2 - ra1)), 2)),
+        sin(radians(dec1)) * sin(radians(dec2)) + cos(radians(dec1)) * cos(radians(dec2)) * cos(radians(ra2 - ra1))))""",
+    "CREATE MACRO flux_to_mag(flux, zero_point := 0) AS CASE WHEN flux > 0 THEN zero_point - 2.5 * log10(flux) END",
+)
+"""Angles in degrees (Vincenty's formula: good from 0 to 180); magnitudes NULL where the flux is not positive."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Catalogs that one branch of a view reads: the SQL variable with their files, and the place of the aperture."""
+
+    variable: str
+    place: int = 0
+
+
+def measurements(groups: Sequence[Group], n_apertures: int) -> str:
+    """Return the query behind the view ``measurements``: every column of every catalog, with ``catalog_id`` and ``row``."""
+    columns = [*CATALOG_LINK, *SOURCE, *(column for k in range(max(n_apertures, 1)) for column in aperture(k))]
+    return (
+        f'SELECT l.catalog_id, m."row", m.* EXCLUDE ("row") FROM ({_rows(columns, groups)}) m '
+        "LEFT JOIN _selected_measurements l ON m.frame_id = l.frame_id AND m.run_id = l.run_id"
+    )
+
+
+def light_curve(groups: Sequence[Group]) -> str:
+    """Return the query behind the view ``light_curve``; ``columns.LIGHT_CURVE`` says what each column means."""
+    if not groups:
+        return f"SELECT {_nulls(LIGHT_CURVE)} WHERE false"
+    return " UNION ALL ".join(_light_curve_branch(group) for group in groups)
+
+
+def _light_curve_branch(group: Group) -> str:
+    end = suffix(group.place)
+    used = {"frame_id", "run_id", "ALPHA_J2000", "DELTA_J2000", "FLAGS"}
+    columns = [column for column in (*CATALOG_LINK, *SOURCE) if column.name in used]
+    columns += [column for column in aperture(group.place) if column.name in (f"FLUX_APER{end}", f"FLUXERR_APER{end}")]
+    flux, err = f'm."FLUX_APER{end}"', f'm."FLUXERR_APER{end}"'
+    mag_err = f"CASE WHEN {flux} > 0 THEN {MAG_PER_RELATIVE_ERROR} * {err} / {flux} END"
+    values = {
+        "frame_id": "m.frame_id",
+        "run_id": "m.run_id",
+        "catalog_id": "l.catalog_id",
+        "row": 'm."row"',
+        "object_id": "NULL",
+        **{name: f"l.{name}" for name in _LINK_COLUMNS},
+        "ra": "m.ALPHA_J2000",
+        "dec": "m.DELTA_J2000",
+        "flux": f"{flux} / l.per",
+        "flux_err": f"{err} / l.per",
+        "mag_inst": f"flux_to_mag({flux} / l.per)",
+        "mag_inst_err": f"CASE WHEN l.per IS NOT NULL THEN {mag_err} END",
+        "mag": f"flux_to_mag({flux}, zero_point := l.zero_point)",
+        "mag_err": f"CASE WHEN l.zero_point IS NOT NULL THEN {mag_err} END",
+        "flux_ujy": f"{flux} * {_AB_UJY}",
+        "flux_ujy_err": f"{err} * {_AB_UJY}",
+        "aperture_arcsec": "l.aperture",
+        "mag_limit": "l.mag_limit",
+        "snr": f"{flux} / nullif({err}, 0)",
+        "flags": "m.FLAGS",
+        "kind": "CASE WHEN l.method LIKE 'forced%' THEN 'forced' ELSE 'detection' END",
+    }
+    cells = ", ".join(f'CAST({values[column.name]} AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in LIGHT_CURVE)
+    join = "LEFT JOIN _selected_light_curve l ON m.frame_id = l.frame_id AND m.run_id = l.run_id"
+    return f"SELECT {cells} FROM ({_rows(columns, [group])}) m {join}"
+
+
+def _rows(columns: Sequence[Column], groups: Sequence[Group]) -> str:
+    row = Column("row", "int64", None, "meta.record", "row in the file, from 0")
+    branches = [f"SELECT {_nulls((*columns, row))} WHERE false"]
+    branches += [
+        f"SELECT * EXCLUDE (file_row_number), file_row_number AS \"row\" FROM read_parquet(getvariable('{group.variable}'), "
+        "union_by_name = true, file_row_number = true, hive_partitioning = false)"
+        for group in groups
+    ]
+    return " UNION ALL BY NAME ".join(branches)
+
+
+def _nulls(columns: Sequence[Column]) -> str:
+    return ", ".join(f'CAST(NULL AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in columns)
+
+
+LINKS = f"""
+    SELECT c.catalog_id, c.frame_id, c.run_id, c.method, c.path, c.place, c.aperture,
+        f.telname, f.filter, f.mjd_mid, f.exptime, f.ra AS frame_ra, f.dec AS frame_dec, f.radius AS frame_radius,
+        CASE WHEN coalesce(r.rate, false) THEN 1.0 WHEN f.exptime > 0 THEN f.exptime END AS per,
+        CASE WHEN {{zero_point_fits}} THEN f.zero_point END AS zero_point,
+        CASE WHEN {{zero_point_fits}} AND upper(f.zero_point_system) = 'AB' THEN f.zero_point END AS zero_point_ab,
+        CASE WHEN {{zero_point_fits}} THEN
+            CASE WHEN abs(c.depth_aperture - c.aperture) <= {ZERO_POINT_TOLERANCE} * c.aperture AND c.depth IS NOT NULL THEN c.depth
+                 WHEN abs(f.depth_aperture - c.aperture) <= {ZERO_POINT_TOLERANCE} * c.aperture THEN f.depth END END AS mag_limit
+    FROM _placed c LEFT JOIN frames f USING (frame_id) LEFT JOIN _rates r ON f.bunit = r.bunit
+    ORDER BY c.catalog_id
+""".replace(
+    "{zero_point_fits}",
+    f"f.zero_point IS NOT NULL AND abs(f.zero_point_aperture - c.aperture) <= {ZERO_POINT_TOLERANCE} * c.aperture",
+)
+"""One row a catalog with what its measurements need of the frame; ``per`` is what fluxes are divided by."""
+
+
+def placed(catalogs: pa.Table, diameter: float) -> pa.Table:
+    """Add to the catalogs which of their apertures has a diameter.
+
+    Parameters
+    ----------
+    catalogs : pyarrow.Table
+        With ``apertures``, diameters in arcsec in the order of the suffixes.
+    diameter : float
+        The aperture that is asked for, arcsec.
+
+    Returns
+    -------
+    pyarrow.Table
+        With ``place`` (NULL where a catalog has no such aperture) and ``aperture`` (its own diameter).
+    """
+    if not np.isfinite(diameter) or diameter <= 0:
+        raise InputError(f"aperture {diameter!r}: must be a diameter in arcsec, above zero")
+    lists = catalogs["apertures"].combine_chunks()
+    parents = (
+        lists.value_parent_indices().to_numpy() if hasattr(lists, "value_parent_indices") else pc.list_parent_indices(lists).to_numpy()
+    )
+    values = lists.flatten().to_numpy(zero_copy_only=False)
+    starts = np.searchsorted(parents, parents)  # first element of each element's list
+    offset = np.abs(values - diameter)
+    near = np.flatnonzero(offset <= APERTURE_TOLERANCE * (1 + 1e-9))
+    near = near[np.lexsort((offset[near], parents[near]))]
+    owner, first = np.unique(parents[near], return_index=True)
+    place, found = np.full(len(catalogs), -1), np.full(len(catalogs), np.nan)
+    place[owner] = (near - starts[near])[first]
+    found[owner] = values[near][first]
+    table = catalogs.append_column("place", pa.array(place, pa.int32(), mask=place < 0))
+    return table.append_column("aperture", pa.array(found, pa.float64(), mask=place < 0))
+
+
+def rates(frames: pa.Table) -> pa.Table:
+    """Return the units of the frames and whether each is a rate."""
+    units = [unit for unit in pc.unique(frames["bunit"]).to_pylist() if unit is not None]
+    return pa.table({"bunit": pa.array(units, pa.string()), "rate": pa.array([is_rate(unit) for unit in units], pa.bool_())})
