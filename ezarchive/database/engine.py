@@ -1,0 +1,121 @@
+"""Engines: URLs checked, connections set up, and what the world does to a database turned into our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from ezarchive.errors import ConfigError, DatabaseError, LockedError
+
+BUSY_SECONDS = 30
+"""How long a writer waits for another one."""
+
+IMMEDIATE = "ezarchive_immediate"
+"""Execution option of a connection whose transaction writes."""
+
+
+def parse_url(url: str | sa.URL) -> sa.URL:
+    """Return a checked URL, with the driver that we use.
+
+    Raises
+    ------
+    ConfigError
+        If it is no URL, or of another database, or SQLite in memory.
+    """
+    try:
+        made = sa.make_url(url)
+        backend = made.get_backend_name()
+    except ArgumentError as err:
+        raise ConfigError("database url: cannot be read; must be sqlite:////path.db or postgresql://user@host/name") from err
+    if backend == "sqlite":
+        if made.database in (None, "", ":memory:"):
+            raise ConfigError("database url: SQLite needs a file, as sqlite:////path/archive.db")
+        return made.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return made.set(drivername="postgresql+psycopg")
+    raise ConfigError(f"database url: {backend!r} is not supported; must be sqlite:////path.db or postgresql://user@host/name")
+
+
+def make_engine(url: sa.URL, *, write: bool = True) -> sa.Engine:
+    """Return an engine whose connections are set up as ours must be.
+
+    Parameters
+    ----------
+    url : sqlalchemy.URL
+        Of `parse_url`.
+    write : bool
+        False: the connections refuse to write.
+
+    Raises
+    ------
+    DatabaseError
+        If the driver for PostgreSQL is not installed.
+    """
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        sa.event.listen(engine, "connect", _set_up_sqlite if write else _set_up_sqlite_reader)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    # The just-in-time compiler costs 100 ms a query here and gains nothing.
+    options = f"-c jit=off -c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c default_transaction_read_only={'off' if write else 'on'}"
+    try:
+        return sa.create_engine(url, connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
+    except ImportError as err:
+        raise DatabaseError(f"database {shown(url)}: needs psycopg 3: pip install 'ezarchive[postgresql]'") from err
+
+
+def shown(url: sa.URL) -> str:
+    """Return a URL as a user knows it, without its password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.render_as_string(hide_password=True).replace("+psycopg", "", 1)
+
+
+@contextmanager
+def translated(url: sa.URL) -> Iterator[None]:
+    """Turn what the world does to a database into our errors; mistakes of the code (a broken constraint) stay what they are."""
+    try:
+        yield
+    except OperationalError as err:
+        if "database is locked" in str(err.orig) or "lock timeout" in str(err.orig):
+            raise LockedError(f"database {shown(url)}: another process has been writing for {BUSY_SECONDS} s") from err
+        raise DatabaseError(f"database {shown(url)}: {_first_line(err)}") from err
+    except DBAPIError as err:
+        if "not a database" in str(err.orig) or "malformed" in str(err.orig):
+            raise DatabaseError(f"database {shown(url)}: {_first_line(err)}") from err
+        raise
+
+
+def _first_line(err: DBAPIError) -> str:
+    return str(err.orig).strip().partition("\n")[0]
+
+
+def _set_up_sqlite(connection: Any, record: object) -> None:
+    # sqlite3 would begin transactions by its own rules; `_begin_sqlite` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit survives a power failure. Batches are large, so its fsync is not felt.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -65536")
+    cursor.execute("PRAGMA temp_store = MEMORY")
+    cursor.close()
+
+
+def _set_up_sqlite_reader(connection: Any, record: object) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.execute("PRAGMA cache_size = -65536")
+    cursor.execute("PRAGMA temp_store = MEMORY")
+    cursor.close()
+
+
+def _begin_sqlite(conn: sa.Connection) -> None:
+    # A transaction that reads first and writes later can fail at once when another one writes in between: writers queue at the start.
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(IMMEDIATE) else "BEGIN")

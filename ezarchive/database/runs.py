@@ -1,0 +1,274 @@
+"""What ``measure`` writes: recipes, runs, catalogs, products, and which catalog light curves use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from ezarchive.database.models import catalog, current_run, product, recipe, run
+from ezarchive.database.names import insert
+from ezarchive.database.parts import chunks, in_ids
+from ezarchive.database.rows import clean_float, now
+from ezarchive.errors import InputError
+
+
+class Run(NamedTuple):
+    """A run that is open; ``resumed`` if it was begun earlier and not finished."""
+
+    run_id: int
+    resumed: bool
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON in which equal values are equal texts: sorted keys, no spaces, tuples as lists, no NaN.
+
+    Raises
+    ------
+    InputError
+        If the value is none that JSON can hold.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"parameters {value!r}: {err}; must be numbers, texts, lists, mappings or None") from err
+
+
+def get_recipe(conn: sa.Connection, method: str, parameters: Mapping[str, Any], apertures: Any) -> int:
+    """Return the id of a recipe; a new one is added.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    method : str
+        ``sex``, ``forced`` ...
+    parameters : mapping
+        Every parameter, by name.
+    apertures : JSON value
+        The apertures as they were asked for.
+
+    Returns
+    -------
+    int
+        recipe_id: the same for equal method, parameters and apertures, whatever the versions of libraries.
+    """
+    texts = {"parameters": canonical_json(parameters), "apertures": canonical_json(apertures)}
+    digest = hashlib.sha256(canonical_json([method, texts["parameters"], texts["apertures"]]).encode()).hexdigest()
+    statement = insert(conn, recipe).values(method=method, hash=digest, created=now(), **texts)
+    conn.execute(statement.on_conflict_do_nothing(index_elements=["hash"]))
+    return conn.execute(sa.select(recipe.c.recipe_id).where(recipe.c.hash == digest)).scalar_one()
+
+
+def open_run(conn: sa.Connection, recipe_id: int, versions: Mapping[str, str]) -> Run:
+    """Return the run to go on with: the newest unfinished one of the recipe made with the same versions, or a new one.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    recipe_id : int
+    versions : mapping
+        Of ezarchive and of the libraries that measure. A run with others stays as it is: what one run holds was made by one set.
+    """
+    text = canonical_json(versions)
+    unfinished = sa.select(run.c.run_id).where(run.c.recipe_id == recipe_id, run.c.ended.is_(None), run.c.versions == text)
+    run_id = conn.execute(unfinished.order_by(run.c.run_id.desc()).limit(1)).scalar()
+    if run_id is not None:
+        return Run(run_id, True)
+    statement = sa.insert(run).values(recipe_id=recipe_id, versions=text, started=now()).returning(run.c.run_id)
+    return Run(conn.execute(statement).scalar_one(), False)
+
+
+def measured(conn: sa.Connection, recipe_id: int, frame_ids: Iterable[int]) -> set[int]:
+    """Return those of the frames that have a catalog of this recipe, of whatever run."""
+    done: set[int] = set()
+    for part in chunks(frame_ids):
+        query = sa.select(catalog.c.frame_id).join(run, run.c.run_id == catalog.c.run_id)
+        done.update(conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(catalog.c.frame_id, part))).scalars())
+    return done
+
+
+def add_catalog(
+    conn: sa.Connection,
+    frame_id: int,
+    run_id: int,
+    *,
+    method: str,
+    path: str,
+    n_rows: int,
+    sha256: str,
+    seeing: float | None = None,
+    depth: float | None = None,
+    depth_aperture: float | None = None,
+    apertures: Sequence[float | None] = (),
+) -> int:
+    """Record a catalog that lies on disk; it becomes the one that light curves use, unless another one is pinned.
+
+    A second call for the same frame and run writes the same row again.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    frame_id, run_id : int
+    method : str
+        ``sex``, ``forced`` ...
+    path : str
+        Relative to the archive's home.
+    n_rows : int
+    sha256 : str
+        Of the file.
+    seeing : float, optional
+        Measured FWHM, arcsec.
+    depth, depth_aperture : float, optional
+        5-sigma limit, mag, and the diameter of its aperture, arcsec.
+    apertures : sequence of float or None
+        Diameters in arcsec in the order of the columns' suffixes; None where there is no scale.
+
+    Returns
+    -------
+    int
+        catalog_id.
+    """
+    values = {
+        "method": method, "path": path, "n_rows": int(n_rows), "sha256": sha256, "seeing": clean_float(seeing), "depth": clean_float(depth),
+        "depth_aperture": clean_float(depth_aperture), "apertures": canonical_json([clean_float(value) for value in apertures]),
+    }  # fmt: skip
+    statement = insert(conn, catalog).values(frame_id=frame_id, run_id=run_id, created=now(), **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["frame_id", "run_id"], set_=values))
+    found = sa.select(catalog.c.catalog_id).where(catalog.c.frame_id == frame_id, catalog.c.run_id == run_id)
+    catalog_id = conn.execute(found).scalar_one()
+    _set_current(conn, frame_id, method, catalog_id)
+    return catalog_id
+
+
+def _set_current(conn: sa.Connection, frame_id: int, method: str, catalog_id: int) -> None:
+    """Make a catalog the current one, unless one is pinned or is of a newer run."""
+    statement = insert(conn, current_run).values(frame_id=frame_id, method=method, catalog_id=catalog_id, pinned=False)
+    run_of = sa.select(catalog.c.run_id)
+    old = run_of.where(catalog.c.catalog_id == current_run.c.catalog_id).scalar_subquery()
+    new = run_of.where(catalog.c.catalog_id == catalog_id).scalar_subquery()
+    statement = statement.on_conflict_do_update(
+        index_elements=["frame_id", "method"],
+        set_={"catalog_id": catalog_id},
+        where=sa.and_(current_run.c.pinned.is_(False), old <= new),
+    )
+    conn.execute(statement)
+
+
+def close_run(conn: sa.Connection, run_id: int, counts: Mapping[str, int] | None = None) -> None:
+    """Record that a run has come to its end, and its counts; those of its catalogs and sources are added."""
+    made = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(catalog.c.n_rows), 0)).where(catalog.c.run_id == run_id)
+    n_catalogs, n_sources = conn.execute(made).one()
+    text = canonical_json({**(counts or {}), "n_catalogs": int(n_catalogs), "n_sources": int(n_sources)})
+    conn.execute(sa.update(run).where(run.c.run_id == run_id).values(ended=now(), counts=text))
+
+
+def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = None) -> int:
+    """Make light curves use the catalogs of a run, also when newer ones come.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    run_id : int
+    frame_ids : iterable of int, optional
+        Only for these frames.
+
+    Returns
+    -------
+    int
+        How many catalogs were pinned.
+
+    Raises
+    ------
+    InputError
+        If the run has no catalogs.
+    """
+    query = sa.select(catalog.c.frame_id, catalog.c.method, catalog.c.catalog_id).where(catalog.c.run_id == run_id)
+    rows = [dict(row) for row in conn.execute(query).mappings()]
+    if not rows:
+        raise InputError(f"run_id {run_id}: has no catalogs; `ezarchive runs` lists the runs")
+    if frame_ids is not None:
+        wanted = set(frame_ids)
+        rows = [row for row in rows if row["frame_id"] in wanted]
+    statement = insert(conn, current_run)
+    new = {"catalog_id": statement.excluded.catalog_id, "pinned": True}
+    statement = statement.on_conflict_do_update(index_elements=["frame_id", "method"], set_=new)
+    for part in chunks(rows):
+        conn.execute(statement, [{**row, "pinned": True} for row in part])
+    return len(rows)
+
+
+def unpin(conn: sa.Connection, method: str, frame_ids: Iterable[int] | None = None) -> int:
+    """Make light curves use the newest catalogs again, where a run had been pinned.
+
+    Returns
+    -------
+    int
+        How many frames were freed.
+    """
+    query = sa.select(current_run.c.frame_id).where(current_run.c.method == method, current_run.c.pinned.is_(True))
+    pinned = set(conn.execute(query).scalars())
+    ids = sorted(pinned if frame_ids is None else pinned & set(frame_ids))
+    newest = (
+        sa.select(catalog.c.catalog_id)
+        .where(catalog.c.frame_id == current_run.c.frame_id, catalog.c.method == current_run.c.method)
+        .order_by(catalog.c.run_id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    for part in chunks(ids):
+        chosen = sa.and_(current_run.c.method == method, in_ids(current_run.c.frame_id, part))
+        conn.execute(sa.update(current_run).where(chosen).values(catalog_id=newest, pinned=False))
+    return len(ids)
+
+
+def list_runs(conn: sa.Connection) -> list[dict[str, Any]]:
+    """Return every run, newest first.
+
+    Returns
+    -------
+    list of dict
+        run_id, recipe_id, method, started, ended (MJD UTC), n_catalogs, n_pinned, counts, versions, parameters, apertures.
+    """
+    made = sa.select(catalog.c.run_id, sa.func.count().label("n")).group_by(catalog.c.run_id).subquery()
+    pins = sa.select(sa.func.count()).select_from(current_run.join(catalog, catalog.c.catalog_id == current_run.c.catalog_id))
+    query = (
+        sa.select(
+            run.c.run_id, run.c.recipe_id, recipe.c.method, run.c.started, run.c.ended, sa.func.coalesce(made.c.n, 0).label("n_catalogs"),
+            pins.where(catalog.c.run_id == run.c.run_id, current_run.c.pinned.is_(True)).correlate(run).scalar_subquery().label("n_pinned"),
+            run.c.counts, run.c.versions, recipe.c.parameters, recipe.c.apertures,
+        )
+        .join(recipe, recipe.c.recipe_id == run.c.recipe_id)
+        .outerjoin(made, made.c.run_id == run.c.run_id)
+        .order_by(run.c.run_id.desc())
+    )  # fmt: skip
+    rows = [dict(row) for row in conn.execute(query).mappings()]
+    for row in rows:
+        for name in ("counts", "versions", "parameters", "apertures"):
+            row[name] = None if row[name] is None else json.loads(row[name])
+    return rows
+
+
+def add_product(
+    conn: sa.Connection,
+    frame_id: int,
+    kind: str,
+    path: str,
+    *,
+    run_id: int | None = None,
+    size: int | None = None,
+    sha256: str | None = None,
+) -> int:
+    """Record a map or mask in the archive's home (path relative to it); a second call with the same path writes the row again.
+
+    Returns
+    -------
+    int
+        product_id.
+    """
+    values = {"frame_id": frame_id, "kind": kind, "run_id": run_id, "size": size, "sha256": sha256, "created": now()}
+    statement = insert(conn, product).values(path=path, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["path"], set_=values))
+    return conn.execute(sa.select(product.c.product_id).where(product.c.path == path)).scalar_one()

@@ -1,0 +1,18 @@
+"""${message}.
+
+Revision ID: ${up_revision}
+Revises: ${down_revision}
+"""
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the step."""
+    ${upgrades if upgrades else "pass"}
