@@ -1,0 +1,347 @@
+"""The background of an image as a small mesh: level and noise at the centres of boxes, and the spline between them.
+
+sep estimates it exactly as SExtractor does (Bertin & Arnouts 1996, A&AS 117, 393: clipped mode in each box, median filter over boxes,
+bicubic spline). What is kept are the mesh nodes: 150 x 100 numbers for a frame of 61 million pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import sep
+
+from ezarchive.errors import InputError, MeasurementError
+
+_BLOCK_BYTES = 4_000_000
+_SAMPLES_PER_BOX = 4
+
+Slices = tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class MeshBackground:
+    """Level and noise of the sky everywhere on an image, evaluated for the pixels that are asked for.
+
+    Attributes
+    ----------
+    shape : tuple of two ints
+        Rows and columns of the image.
+    box_size : tuple of two ints
+        Rows and columns of a box, pixels.
+    filter_size : int
+        Boxes along a side of the median filter.
+    level_nodes, rms_nodes : ndarray, shape (boxes along y, boxes along x)
+        Level, and noise per pixel, at the nodes of the spline.
+    global_level, global_rms : float
+        Medians over the boxes, as SExtractor reports them; 0 noise means that the image has none.
+
+    Notes
+    -----
+    Along each axis the nodes lie one box apart, and the spline between them is SExtractor's cubic one (without curvature at the ends), and
+    continued by its end pieces. As in SExtractor, node 0 lies at pixel ``box / 2 - 1/2`` along x but at ``box / 2`` along y.
+    """
+
+    shape: tuple[int, int]
+    box_size: tuple[int, int]
+    filter_size: int
+    level_nodes: np.ndarray
+    rms_nodes: np.ndarray
+    global_level: float
+    global_rms: float
+
+    @classmethod
+    def constant(cls, level: float, rms: float, shape: tuple[int, int]) -> MeshBackground:
+        """Make a background that is the same everywhere."""
+        nodes = (np.full((1, 1), float(value)) for value in (level, rms))
+        return cls(tuple(shape), tuple(shape), 1, *nodes, float(level), float(rms))
+
+    def level(self, slices: Slices | None = None) -> np.ndarray:
+        """Evaluate the level of the sky.
+
+        Parameters
+        ----------
+        slices : tuple of two slices, optional
+            Rows and columns; the whole image by default.
+
+        Returns
+        -------
+        ndarray of float32
+        """
+        return self._evaluated(self.level_nodes, slices)
+
+    def rms(self, slices: Slices | None = None) -> np.ndarray:
+        """Evaluate the noise per pixel, as `level`."""
+        return self._evaluated(self.rms_nodes, slices)
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the level at 0-based pixel positions (fractions of pixels too)."""
+        return self._points(self.level_nodes, x, y)
+
+    def rms_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the noise per pixel at 0-based pixel positions."""
+        return self._points(self.rms_nodes, x, y)
+
+    def subtract(self, data: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Subtract the level from an image.
+
+        Parameters
+        ----------
+        data : array, shape (ny, nx)
+            The image; it is not changed unless it is `out`.
+        out : ndarray, optional
+            Where to put the result; it may be `data` itself, which saves the memory of a second image.
+
+        Returns
+        -------
+        ndarray
+            float32, or float64 for an image of doubles or wide integers.
+
+        Raises
+        ------
+        InputError
+            If a shape is wrong.
+        """
+        data = np.asarray(data)
+        if data.shape != self.shape:
+            raise InputError(f"data: must have the shape of the background {self.shape}, found {data.shape}")
+        if out is None:
+            wide = data.dtype.itemsize > (4 if data.dtype.kind == "f" else 2)
+            out = np.empty(self.shape, np.float64 if wide else np.float32)
+        elif out.shape != self.shape:
+            raise InputError(f"out: must have the shape of the background {self.shape}, found {out.shape}")
+        for rows, block in self._blocks(self.level_nodes, slice(0, self.shape[0]), slice(0, self.shape[1]), out.dtype):
+            np.subtract(data[rows], block, out=out[rows], casting="unsafe")
+        return out
+
+    @cached_property
+    def upper(self) -> float:
+        """A level that the map does not exceed."""
+        nodes = self.level_nodes
+        # A cubic spline overshoots its nodes by less than their range along each axis.
+        return float(nodes.max() + 2.0 * np.ptp(nodes))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return everything as arrays, to be stored."""
+        return {
+            "shape": np.array(self.shape),
+            "box_size": np.array(self.box_size),
+            "filter_size": np.array(self.filter_size),
+            "level_nodes": self.level_nodes,
+            "rms_nodes": self.rms_nodes,
+            "global": np.array([self.global_level, self.global_rms]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> MeshBackground:
+        """Make a background of what `to_arrays` gave."""
+        shape, box = (tuple(int(v) for v in arrays[name]) for name in ("shape", "box_size"))
+        nodes = (np.array(arrays[name], float) for name in ("level_nodes", "rms_nodes"))
+        return cls(shape, box, int(arrays["filter_size"]), *nodes, *(float(v) for v in arrays["global"]))
+
+    def _evaluated(self, nodes: np.ndarray, slices: Slices | None) -> np.ndarray:
+        rows, cols = (slice(0, n) for n in self.shape) if slices is None else slices
+        rows, cols = (_whole_steps(name, s, n) for name, s, n in zip(("rows", "columns"), (rows, cols), self.shape, strict=True))
+        out = np.empty((rows.stop - rows.start, cols.stop - cols.start), np.float32)
+        for part, block in self._blocks(nodes, rows, cols, np.dtype(np.float32)):
+            out[part.start - rows.start : part.stop - rows.start] = block
+        return out
+
+    def _blocks(self, nodes: np.ndarray, rows: slice, cols: slice, dtype: np.dtype) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the map row block by row block; within an interval of nodes it is a product of thin matrices."""
+        ny = nodes.shape[0]
+        along_x = _spline_matrix_x(np.arange(cols.start, cols.stop), self.box_size[1], nodes.shape)
+        values = nodes @ along_x.T
+        curves = _curvature(ny) @ values
+        # The large common part is added in double precision, so that single precision serves for the rest.
+        middle = float(np.median(nodes))
+        stacked = np.concatenate([values - middle, curves]).astype(dtype)
+        interval, weights = _cubic(_abscissa_y(np.arange(rows.start, rows.stop), self.box_size[0]), ny)
+        limit = max(_BLOCK_BYTES // (8 * max(cols.stop - cols.start, 1)), 1)
+        for first, last in _runs(interval, limit):
+            i = interval[first]
+            pieces = stacked[[i, min(i + 1, ny - 1), ny + i, min(ny + i + 1, 2 * ny - 1)]]
+            block = weights[first:last].astype(dtype) @ pieces
+            block += dtype.type(middle)
+            yield slice(rows.start + first, rows.start + last), block
+
+    def _points(self, nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        flat_x, flat_y, out = x.ravel(), y.ravel(), np.empty(x.size)
+        for first in range(0, x.size, 4096):
+            part = slice(first, first + 4096)
+            along_y = _spline_matrix(_abscissa_y(flat_y[part], self.box_size[0]), nodes.shape[0])
+            along_x = _spline_matrix_x(flat_x[part], self.box_size[1], nodes.shape)
+            out[part] = np.sum((along_y @ nodes) * along_x, axis=1)
+        return out.reshape(x.shape)
+
+
+def estimate(
+    data: np.ndarray, mask: np.ndarray | None = None, box_size: int | tuple[int, int] = 64, filter_size: int = 3
+) -> MeshBackground:
+    """Estimate the background of an image.
+
+    Parameters
+    ----------
+    data : array, shape (ny, nx)
+        Pixels; NaN and infinite ones are left out.
+    mask : array of bool, shape (ny, nx), optional
+        True: left out as well.
+    box_size : int or tuple of two ints
+        Side of a box in pixels (or rows, columns) [BACK_SIZE].
+    filter_size : int
+        Boxes along a side of the median filter [BACK_FILTERSIZE].
+
+    Returns
+    -------
+    MeshBackground
+        Of a constant image, its level and no noise.
+
+    Raises
+    ------
+    InputError
+        If an argument has a wrong shape, type or size.
+    MeasurementError
+        ``no_valid_pixels`` if every pixel is masked or not finite.
+    """
+    values = _native(data)
+    boxes = _checked_boxes(box_size, filter_size)
+    bad = _bad(values, mask)
+    good = values if bad is None else values[~bad]
+    if not good.size:
+        raise MeasurementError("no_valid_pixels", "data: every pixel is masked or not finite; there is no background")
+    if good.min() == good.max():
+        return MeshBackground.constant(float(good.flat[0]), 0.0, values.shape)
+    del good
+    found = sep.Background(values, mask=bad, bw=boxes[1], bh=boxes[0], fw=filter_size, fh=filter_size)
+    level = _nodes(found.back(), values.shape, boxes)
+    rms = np.maximum(_nodes(found.rms(), values.shape, boxes), 0.0)
+    # Where no box has any noise sep claims a noise of 1.
+    noise = float(found.globalrms) if rms.max() > 0 else 0.0
+    return MeshBackground(values.shape, boxes, int(filter_size), level, rms, float(found.globalback), noise)
+
+
+def _nodes(full: np.ndarray, shape: tuple[int, int], boxes: tuple[int, int]) -> np.ndarray:
+    """Find the nodes of a spline from a few of the rows and columns that it gave."""
+    counts = [-(-size // box) for size, box in zip(shape, boxes, strict=True)]
+    rows, cols = (_samples(size, box) for size, box in zip(shape, boxes, strict=True))
+    some = full[np.ix_(rows, cols)].astype(float)
+    middle = float(np.median(some))
+    along_y = _spline_matrix(_abscissa_y(rows, boxes[0]), counts[0])
+    along_x = _spline_matrix_x(cols, boxes[1], (counts[0], counts[1]))
+    return middle + np.linalg.pinv(along_y) @ (some - middle) @ np.linalg.pinv(along_x).T
+
+
+def _samples(size: int, box: int) -> np.ndarray:
+    wanted = np.arange(0, size, max(box / _SAMPLES_PER_BOX, 1.0))
+    return np.unique(np.concatenate([wanted, [size - 1]]).astype(np.int64))
+
+
+def _abscissa_y(y: np.ndarray, box: int) -> np.ndarray:
+    return np.asarray(y, float) / box - 0.5
+
+
+def _abscissa_x(x: np.ndarray, box: int) -> np.ndarray:
+    return (np.asarray(x, float) + 0.5) / box - 0.5
+
+
+def _cubic(at: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the interval of each abscissa and the weights of its two nodes and of their two curvatures."""
+    if n == 1:
+        return np.zeros(len(at), np.int64), np.tile([1.0, 0.0, 0.0, 0.0], (len(at), 1))
+    interval = np.clip(np.floor(at).astype(np.int64), 0, n - 2)
+    right = at - interval
+    left = 1.0 - right
+    return interval, np.stack([left, right, left**3 - left, right**3 - right], axis=-1)
+
+
+def _curvature(n: int) -> np.ndarray:
+    """Return the matrix from the nodes of SExtractor's spline to its curvature at them.
+
+    A natural cubic spline would solve the tridiagonal system ``c[k-1] + 4 c[k] + c[k+1] = second difference``. SExtractor's back
+    substitution divides by 6 on the way rather than at the end; the map that it subtracts is made so, and hence this one.
+    """
+    second = np.zeros((n, n))
+    inner = np.arange(1, n - 1)
+    second[inner, inner - 1], second[inner, inner], second[inner, inner + 1] = 1.0, -2.0, 1.0
+    factor, forward, curvature = np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
+    for k in inner:
+        factor[k] = -1.0 / (factor[k - 1] + 4.0)
+        forward[k] = factor[k] * (forward[k - 1] - 6.0 * second[k])
+    for k in inner[::-1]:
+        curvature[k] = (factor[k] * curvature[k + 1] + forward[k]) / 6.0
+    return curvature
+
+
+def _spline_matrix_x(x: np.ndarray, box: int, counts: tuple[int, int]) -> np.ndarray:
+    # In a mesh of a single row SExtractor joins the nodes by straight lines.
+    return _spline_matrix(_abscissa_x(x, box), counts[1], curved=counts[0] > 1)
+
+
+def _spline_matrix(at: np.ndarray, n: int, *, curved: bool = True) -> np.ndarray:
+    """Return the matrix from ``n`` nodes to the values of their spline at abscissae (in units of the node distance)."""
+    interval, weights = _cubic(at, n)
+    follow = np.minimum(interval + 1, n - 1)
+    line = np.arange(len(at))
+    direct = np.zeros((len(at), n))
+    direct[line, interval] = weights[:, 0]
+    direct[line, follow] += weights[:, 1]
+    if not curved or n < 3:
+        return direct
+    bent = np.zeros((len(at), n))
+    bent[line, interval], bent[line, follow] = weights[:, 2], weights[:, 3]
+    return direct + bent @ _curvature(n)
+
+
+def _runs(interval: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
+    """Yield stretches of equal interval, none longer than a limit."""
+    edges = np.flatnonzero(np.diff(interval)) + 1
+    for first, last in zip(np.r_[0, edges], np.r_[edges, len(interval)], strict=True):
+        for start in range(int(first), int(last), limit):
+            yield start, min(start + limit, int(last))
+
+
+def _whole_steps(name: str, part: slice, size: int) -> slice:
+    start, stop, step = part.indices(size)
+    if step != 1:
+        raise InputError(f"slices: {name} must have step 1, found {step}")
+    return slice(start, max(stop, start))
+
+
+def _native(data: np.ndarray) -> np.ndarray:
+    values = np.asarray(data)
+    if values.ndim != 2 or not values.size:
+        raise InputError(f"data: must be a 2-D array that is not empty, found shape {values.shape}")
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"data: must hold real numbers, found dtype {values.dtype}")
+    wide = values.dtype.itemsize > (4 if values.dtype.kind == "f" else 2)
+    values = np.ascontiguousarray(values, dtype=np.float64 if wide else np.float32)
+    # sep wants buffers that may be written to, though it never does.
+    return values if values.flags.writeable else values.copy()
+
+
+def _bad(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray | None:
+    bad = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(values.sum()):
+            bad = ~np.isfinite(values)
+    if mask is None:
+        return bad
+    mask = np.asarray(mask)
+    if mask.shape != values.shape:
+        raise InputError(f"mask: must have the shape of the image {values.shape}, found {mask.shape}")
+    if mask.dtype.kind not in "biu":
+        raise InputError(f"mask: must be bool (True is bad) or integer bits, found dtype {mask.dtype}")
+    masked = np.ascontiguousarray(mask != 0)
+    return masked if bad is None else bad | masked
+
+
+def _checked_boxes(box_size: int | tuple[int, int], filter_size: int) -> tuple[int, int]:
+    boxes = (box_size, box_size) if np.ndim(box_size) == 0 else tuple(box_size)
+    if len(boxes) != 2 or any(int(box) != box or box < 1 for box in boxes):
+        raise InputError(f"box_size: must be a whole number of pixels (or two, rows and columns), found {box_size}")
+    if int(filter_size) != filter_size or filter_size < 1:
+        raise InputError(f"filter_size: must be a whole number of at least 1, found {filter_size}")
+    return int(boxes[0]), int(boxes[1])

@@ -1,0 +1,302 @@
+"""`Image`: the pixels, header and WCS of one frame, read when they are asked for and never written."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.units import Quantity
+from astropy.wcs import WCS
+
+from ezarchive import sky
+from ezarchive.errors import FrameError, InputError
+from ezarchive.frames import header as frame_header
+from ezarchive.frames.record import Frame
+
+_UNITS = ("pixel", "coord")
+
+
+class Image:
+    """A 2-D image that is read lazily.
+
+    Making one reads nothing. Pixels are 0-based, ``[y, x]``; they come as native float32, or float64 where the file holds doubles or
+    32-bit integers, scaled by BSCALE and BZERO, and BLANK becomes NaN.
+
+    Parameters
+    ----------
+    source : path or array, shape (ny, nx)
+        A FITS file (``.fits``, ``.fz``, ``.gz``), or the pixels themselves, which are never changed.
+    hdu : int
+        Which HDU of the file.
+    frame : Frame, optional
+        What the archive knows of the image.
+    header : Header, optional
+        In place of the file's.
+    wcs : WCS, optional
+        In place of the header's.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | np.ndarray,
+        hdu: int = 0,
+        *,
+        frame: Frame | None = None,
+        header: fits.Header | None = None,
+        wcs: WCS | None = None,
+    ) -> None:
+        self.path: Path | None = None
+        self.hdu, self.frame = int(hdu), frame
+        if isinstance(source, (str, os.PathLike)):
+            self.path = Path(source)
+        else:
+            self.__dict__["data"] = _checked_array(source)
+        if header is not None:
+            self.__dict__["header"] = header.copy()
+        if wcs is not None:
+            self.__dict__["wcs"] = wcs
+
+    @cached_property
+    def data(self) -> np.ndarray:
+        """The pixels, kept once read; treat them as read-only (`load` gives a copy of your own)."""
+        return self.load()
+
+    @cached_property
+    def header(self) -> fits.Header:
+        """The header; empty for an array without one."""
+        return fits.Header() if self.path is None else frame_header.read_header(self.path, self.hdu)
+
+    @cached_property
+    def wcs(self) -> WCS | None:
+        """The celestial WCS, None where there is none that works."""
+        return frame_header.wcs_from_header(self.header)
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        if "data" in self.__dict__:
+            return self.data.shape
+        if self.frame is not None and self.frame.naxis1 and self.frame.naxis2:
+            return self.frame.naxis2, self.frame.naxis1
+        with self._opened() as unit:
+            return _plane(unit.shape, self._name)[-2:]
+
+    @cached_property
+    def pixel_scale(self) -> float | None:
+        """Arcsec per pixel (square root of the area of the central one), None without a WCS."""
+        if self.frame is not None and self.frame.pixel_scale is not None:
+            return self.frame.pixel_scale
+        if self.wcs is None:
+            return None
+        ny, nx = self.shape
+        return float(sky.pixel_scale(self.wcs, (nx - 1) / 2, (ny - 1) / 2))
+
+    @property
+    def gain(self) -> float | None:
+        """Electrons per stored unit, if known."""
+        return None if self.frame is None else self.frame.gain
+
+    @property
+    def saturation(self) -> float | None:
+        """Level from which pixels are saturated, if known."""
+        return None if self.frame is None else self.frame.saturation
+
+    @property
+    def seeing(self) -> float | None:
+        """FWHM of the stars in arcsec, if known."""
+        return None if self.frame is None else self.frame.seeing
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What is known of the image, by name: the fields of its frame, or path, HDU and size."""
+        if self.frame is not None:
+            return {item.name: getattr(self.frame, item.name) for item in fields(self.frame) if item.name != "origin"}
+        ny, nx = self.shape
+        return {"path": None if self.path is None else str(self.path), "hdu": self.hdu, "naxis1": nx, "naxis2": ny}
+
+    def load(self) -> np.ndarray:
+        """Read the pixels into an array of the caller's own.
+
+        Returns
+        -------
+        ndarray, shape (ny, nx)
+
+        Raises
+        ------
+        FrameError
+            If the file cannot be read; ``code`` says why.
+        """
+        if "data" in self.__dict__:
+            return self.data.copy()
+        with self._opened() as unit:
+            _plane(unit.shape, self._name)
+            return _native_copy(unit.data)
+
+    def cutout(
+        self,
+        x: float,
+        y: float,
+        size: int | tuple[int, int] | str | Quantity,
+        unit: str = "pixel",
+    ) -> Image:
+        """Read a piece of the image.
+
+        Parameters
+        ----------
+        x, y : float
+            Centre: 0-based pixels, or ICRS degrees for ``unit="coord"``.
+        size : int, tuple of two ints, str or Quantity
+            Rows and columns in pixels; an angle (``"30 arcsec"``) means as many pixels as it needs.
+        unit : {"pixel", "coord"}
+            What `x` and `y` are.
+
+        Returns
+        -------
+        Image
+            What of the piece lies on the image, with its own WCS; ``.corner`` tells the (x, y) of its first pixel in this image. Of an
+            uncompressed file only those rows are read.
+
+        Raises
+        ------
+        InputError
+            If the piece lies off the image, or a position on the sky is asked of an image without WCS.
+        FrameError
+            If the file cannot be read.
+        """
+        x, y = self._pixel(x, y, unit)
+        rows, cols = (_span(c, n, total) for c, n, total in zip((y, x), self._size(size), self.shape, strict=True))
+        if rows.start >= rows.stop or cols.start >= cols.stop:
+            raise InputError(f"x, y: the cutout around ({x:.1f}, {y:.1f}) must overlap the image, whose shape is {self.shape}")
+        if "data" in self.__dict__:
+            piece = self.data[rows, cols].copy()
+        else:
+            with self._opened() as found:
+                leading = (0,) * (len(found.shape) - 2)
+                piece = _native_copy(found.section[(*leading, rows, cols)])
+        return Cutout(piece, (cols.start, rows.start), self)
+
+    def to_pixel(self, ra: float, dec: float) -> tuple[float, float]:
+        """Return the 0-based pixel of an ICRS position.
+
+        Raises
+        ------
+        InputError
+            If the image has no WCS.
+        """
+        if self.wcs is None:
+            raise InputError(f"{self._name}: has no WCS that works, so positions must be given in pixels (unit='pixel')")
+        x, y = sky.icrs_to_pixel(self.wcs, ra, dec)
+        return float(x), float(y)
+
+    def _pixel(self, x: float, y: float, unit: str) -> tuple[float, float]:
+        if unit not in _UNITS:
+            raise InputError(f"unit: must be 'pixel' or 'coord', found {unit!r}")
+        if unit == "coord":
+            x, y = self.to_pixel(x, y)
+        if not (np.isfinite(x) and np.isfinite(y)):
+            raise InputError(f"x, y: must be finite, found ({x}, {y})")
+        return float(x), float(y)
+
+    def _size(self, size: int | tuple[int, int] | str | Quantity) -> tuple[int, int]:
+        if isinstance(size, (str, Quantity)):
+            if self.pixel_scale is None:
+                raise InputError(f"size: must be in pixels, for {self._name} has no WCS, found {size}")
+            size = int(np.ceil(sky.parse_angle(size) * 3600.0 / self.pixel_scale))
+        sizes = (size, size) if np.ndim(size) == 0 else tuple(size)
+        if len(sizes) != 2 or any(int(n) != n or n < 1 for n in sizes):
+            raise InputError(f"size: must be a number of pixels (or two, rows and columns) of at least 1, found {size}")
+        return int(sizes[0]), int(sizes[1])
+
+    @property
+    def _name(self) -> str:
+        return "image" if self.path is None else str(self.path)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """Open the HDU for reading, with the reasons of failure as codes."""
+        with warnings.catch_warnings():
+            # Cards that the standard does not allow are recorded when a file is indexed; here they are in the way.
+            warnings.simplefilter("ignore", category=fits.verify.VerifyWarning)
+            warnings.simplefilter("ignore", category=UserWarning)
+            try:
+                with fits.open(self.path, mode="readonly", memmap=True) as units:
+                    if not -len(units) <= self.hdu < len(units):
+                        raise FrameError("no_image", f"{self.path}: has {len(units)} HDUs, found a request for number {self.hdu}")
+                    yield units[self.hdu]
+            except FileNotFoundError as err:
+                raise FrameError("vanished", f"{self.path}: is not there") from err
+            except PermissionError as err:
+                raise FrameError("no_permission", f"{self.path}: may not be read") from err
+            except (OSError, ValueError, TypeError, EOFError) as err:
+                raise FrameError("unreadable", f"{self.path}: pixels cannot be read: {err}") from err
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = dict(self.__dict__)
+        if self.path is not None:
+            kept.pop("data", None)
+        return kept
+
+    def __repr__(self) -> str:
+        size = ""
+        if "shape" in self.__dict__ or "data" in self.__dict__ or self.frame is not None:
+            size = f", {self.shape[0]} x {self.shape[1]}"
+        return f"{type(self).__name__}({self._name!r}, hdu={self.hdu}{size})"
+
+
+class Cutout(Image):
+    """A piece of an `Image`.
+
+    Attributes
+    ----------
+    corner : tuple of two ints
+        The (x, y) of its first pixel in the image it was cut from.
+    """
+
+    def __init__(self, data: np.ndarray, corner: tuple[int, int], parent: Image) -> None:
+        x, y = corner
+        wcs = None if parent.wcs is None else parent.wcs[y:, x:]
+        super().__init__(data, parent.hdu, frame=parent.frame, header=parent.header)
+        self.__dict__["wcs"] = wcs
+        self.corner = (int(x), int(y))
+
+
+def _checked_array(source: np.ndarray) -> np.ndarray:
+    array = np.asarray(source)
+    if array.ndim != 2 or not array.size:
+        raise InputError(f"source: must be a path or a 2-D array that is not empty, found shape {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"source: must hold real numbers, found dtype {array.dtype}")
+    wanted = _float_type(array.dtype)
+    return array if array.dtype == wanted else array.astype(wanted)
+
+
+def _float_type(dtype: np.dtype) -> np.dtype:
+    wide = dtype.itemsize > (4 if dtype.kind == "f" else 2)
+    return np.dtype(np.float64 if wide else np.float32)
+
+
+def _native_copy(stored: np.ndarray) -> np.ndarray:
+    stored = np.asarray(stored)
+    plane = stored.reshape(stored.shape[-2:])
+    out = np.empty(plane.shape, _float_type(plane.dtype))
+    out[...] = plane
+    return out
+
+
+def _plane(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    if len(shape) < 2 or any(n != 1 for n in shape[:-2]):
+        raise FrameError("no_image", f"{name}: holds no 2-D image in this HDU, found axes {shape}")
+    return shape
+
+
+def _span(centre: float, size: int, total: int) -> slice:
+    first = int(np.floor(centre - size / 2 + 0.5 + 0.5)) if size % 2 == 0 else int(np.rint(centre)) - size // 2
+    return slice(max(first, 0), min(max(first + size, 0), total))
