@@ -142,6 +142,14 @@ class Archive:
         """Compare the database with the files; see `ezarchive.verify.verify`."""
         return verify.verify(self, **options)
 
+    def quarantine(self, **options: Any) -> QueryResult:
+        """Return what could not be read or measured, and why; see `ezarchive.ask.quarantine`."""
+        return ask.quarantine(self, **options)
+
+    def runs(self) -> QueryResult:
+        """Return every run of measurement."""
+        return ask.run_list(self)
+
 
 def _database_url(home: Path, settings: config.Settings) -> str:
     """Return the URL with a relative SQLite path made absolute."""

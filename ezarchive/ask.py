@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 from astropy.table import QTable
+from astropy.utils.masked import Masked
 
 from ezarchive import sky
 from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sql import Engine
-from ezarchive.database import queries
+from ezarchive.database import audit, queries, runs, tables
 from ezarchive.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 
 DEFAULT_APERTURE = 5.0
 """Diameter in arcsec of the aperture that light curves use unless told otherwise."""
+
+QUARANTINE_COLUMNS = ("root", "relpath", "frame_id", "stage", "code", "message", "tries", "first_seen", "last_seen", "resolved")
+RUN_COLUMNS = ("run_id", "method", "started", "ended", "n_catalogs", "n_pinned", "counts", "versions", "parameters", "apertures")
 
 
 def sql(
@@ -59,7 +66,8 @@ def sql(
     --------
     ``archive.sql("SELECT mjd_mid, mag, mag_err FROM light_curve WHERE filter = 'm600' ORDER BY mjd_mid")``
     """
-    return _engine(archive, aperture=aperture, method=method, run=run).query(query, parameters)
+    with _engine(archive, aperture=aperture, method=method, run=run) as engine:
+        return engine.query(query, parameters)
 
 
 def light_curve(
@@ -112,8 +120,52 @@ def light_curve(
     with archive.database.connect() as conn:
         wanted = queries.FrameQuery(names=names, cone=(ra, dec, radius_deg), available=False)
         frame_ids = [frame.frame_id for frame in queries.search(conn, wanted)]
-    engine = _engine(archive, aperture=aperture, method=method, run=run, frame_ids=frame_ids)
-    return lightcurve.light_curve(engine, ra, dec, radius_deg, aperture=aperture)
+    with _engine(archive, aperture=aperture, method=method, run=run, frame_ids=frame_ids) as engine:
+        return lightcurve.light_curve(engine, ra, dec, radius_deg)
+
+
+def quarantine(archive: Archive, *, resolved: bool = False) -> QueryResult:
+    """Return what could not be read or measured, and why.
+
+    Parameters
+    ----------
+    archive : Archive
+    resolved : bool
+        Also what a later success resolved.
+
+    Returns
+    -------
+    QueryResult
+        The latest first.
+    """
+    with archive.database.connect() as conn:
+        return _rows(audit.quarantine(conn, resolved), QUARANTINE_COLUMNS)
+
+
+def run_list(archive: Archive) -> QueryResult:
+    """Return every run of measurement: recipe, versions, times, counts; the newest first."""
+    with archive.database.connect() as conn:
+        return _rows(runs.list_runs(conn), RUN_COLUMNS)
+
+
+def as_result(table: QTable) -> QueryResult:
+    """Return a table as a result that prints and exports like that of a query; units are dropped, NaN and masked values are NULL."""
+    arrays = {name: np.ma.masked_invalid(column) if column.dtype.kind == "f" else np.ma.asarray(column) for name, column in _plain(table)}
+    return QueryResult(pa.table({name: pa.array(array.tolist()) for name, array in arrays.items()}))
+
+
+def _plain(table: QTable) -> Iterator[tuple[str, Any]]:
+    for name in table.colnames:
+        column = table[name]
+        if isinstance(column, Masked):
+            yield name, np.ma.array(np.asarray(column.unmasked), mask=column.mask)
+        else:
+            yield name, getattr(column, "value", column)
+
+
+def _rows(rows: list[dict[str, Any]], names: Sequence[str]) -> QueryResult:
+    plain = [{name: json.dumps(row[name]) if isinstance(row[name], (dict, list)) else row[name] for name in names} for row in rows]
+    return QueryResult(pa.table({name: pa.array([row[name] for row in plain]) for name in names}))
 
 
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -122,6 +174,6 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
 
 def _engine(archive: Archive, *, aperture: float, method: str | None, run: int | None, frame_ids: list[int] | None = None) -> Engine:
     with archive.database.connect() as conn:
-        frames = queries.frames_table(conn, frame_ids=frame_ids)
-        catalogs = queries.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
+        frames = tables.frames_table(conn, frame_ids=frame_ids)
+        catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
     return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=aperture)

@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from ezarchive import pool
+from ezarchive import columns, pool
 from ezarchive.catalogs import paths
-from ezarchive.database import ingest, queries, runs
+from ezarchive.database import filerows, queries, runs, troubles
 from ezarchive.errors import CodedError, InputError
 from ezarchive.files import Lock
 from ezarchive.frames.record import Frame
@@ -203,7 +202,8 @@ class _Batch:
         for frame in frames:
             with self.archive.database.connect() as conn:
                 origin = queries.origin(conn, frame.frame_id)
-            relative = paths.catalog_path(self.run_id, frame)
+            names = {column.name: getattr(frame, column.name) for column in columns.NAMES}
+            relative = str(paths.catalog_path(self.run_id, frame.frame_id, names=names, relpath=frame.relpath))
             provenance = {"method": self.method, "recipe_id": self.recipe_id, "parameters": self.options.parameters(), "versions": versions}
             yield Task(
                 frame=frame, run_id=self.run_id, options=self.options, home=self.archive.home, relpath=relative,
@@ -214,10 +214,11 @@ class _Batch:
         frame = task.frame
         with self.archive.database.begin() as conn:
             runs.add_catalog(
-                conn, frame.frame_id, task.run_id, method=self.method, path=str(task.relpath), n_rows=done.rows, sha256=done.sha256,
+                conn, frame.frame_id, task.run_id, method=self.method, path=task.relpath, n_rows=done.rows, sha256=done.sha256,
                 seeing=done.seeing, depth=done.depth, depth_aperture=done.depth_aperture, apertures=done.apertures,
             )  # fmt: skip
-            ingest.resolve_quarantine(conn, _root_id(conn, frame), [_relpath(frame)], "measure")
+            root_id = filerows.root_ids(conn).get(frame.root)
+            troubles.resolve_quarantine(conn, root_id, [frame.relpath], "measure", frame_ids=[frame.frame_id])
         self.measured.append(frame.frame_id)
         self.sources += done.rows
 
@@ -226,18 +227,6 @@ class _Batch:
         code = error.code if isinstance(error, CodedError) else type(error).__name__
         message = str(error) or type(error).__name__
         with self.archive.database.begin() as conn:
-            ingest.add_quarantine(conn, _root_id(conn, frame), _relpath(frame), "measure", code, message, frame_id=frame.frame_id)
+            root_id = filerows.root_ids(conn).get(frame.root)
+            troubles.add_quarantine(conn, root_id, frame.relpath, "measure", code, message, frame.frame_id)
         self.failed.append((str(frame.path), code, message))
-
-
-def _root_id(conn: Any, frame: Frame) -> int:
-    return queries.root_id(conn, frame.root)
-
-
-def _relpath(frame: Frame) -> Any:
-    return frame.relpath
-
-
-def catalog_file(home: Path, relpath: str) -> Path:
-    """Return the absolute path of a catalog."""
-    return home / relpath

@@ -18,23 +18,29 @@ from ezarchive.errors import EzarchiveError, InputError
 FORMATS = click.Choice(["table", "csv", "json"])
 
 
+_SHIELD = "\0"
+
+
 class _Positions(click.Command):
-    """A command whose arguments may be negative numbers, as a declination of -77."""
+    """A command whose arguments may be negative numbers, as a declination of -77 (they are kept from being read as options)."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        options = {name for parameter in self.get_params(ctx) for name in parameter.opts}
-        shielded = [f"\0{arg}" if arg[:1] == "-" and arg[1:2].isdigit() and arg not in options else arg for arg in args]
+        """Parse, with every argument that is a negative number shielded; the values of options need no shield."""
+        takes = {name: _values(option) for option in self.get_params(ctx) if isinstance(option, click.Option) for name in option.opts}
+        shielded, values = [], 0
+        for arg in args:
+            negative = arg[:1] == "-" and arg[1:2].isdigit()
+            shielded.append(_SHIELD + arg if negative and not values else arg)
+            values = values - 1 if values else takes.get(arg, 0)
         rest = super().parse_args(ctx, shielded)
-        ctx.params = {key: _unshield(value) for key, value in ctx.params.items()}
+        for name, value in ctx.params.items():
+            if isinstance(value, str):
+                ctx.params[name] = value.removeprefix(_SHIELD)
         return rest
 
 
-def _unshield(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.removeprefix("\0")
-    if isinstance(value, tuple):
-        return tuple(_unshield(item) for item in value)
-    return value
+def _values(option: click.Option) -> int:
+    return 0 if option.is_flag or option.count else option.nargs
 
 
 def _boundary(function: Callable[..., None]) -> Callable[..., None]:
@@ -66,7 +72,10 @@ def _format(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _show(result: Any, form: str) -> None:
-    click.echo(result.to_text(form), nl=False)
+    if form == "table":
+        click.echo(result.to_text())
+    else:
+        click.echo(result.to_csv() if form == "csv" else result.to_json(), nl=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -179,7 +188,7 @@ def _selection(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--workers", type=int, help="Processes; the cores by default, as far as the memory reaches.")
 @click.option("--memory", "memory_gb", type=float, metavar="GB", help="Memory that all workers may use together.")
 @click.option("--again", is_flag=True, help="Measure also what this recipe has measured already, in a new run.")
-@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="As --set detection_sigma=3 --set aperture_diameter_arcsec=5,7.")
+@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="An option of measure, as aperture_diameter_arcsec=5,7.")
 @_boundary
 def measure(home: Path, objname: Any, telname: Any, filter_: Any, settings: tuple[str, ...], **options: Any) -> None:
     """Measure frames that have not been measured, a Parquet catalog each."""
@@ -217,13 +226,14 @@ def _value(text: str) -> Any:
 @_boundary
 def lightcurve(home: Path, ra: str, dec: str, radius: str, aperture: float, filter_: Any, telname: Any, output: Path | None, form: str) -> None:  # noqa: E501
     """Print the light curve at RA DEC (degrees, or 21:45:00 -77:15:44)."""
-    from ezarchive import plots  # noqa: PLC0415  drawing is asked for by one option
+    from ezarchive import plots  # noqa: PLC0415  the command line must start fast
+    from ezarchive.ask import as_result  # noqa: PLC0415
 
     with ezarchive.Archive.open(home, write=False) as archive:
         table = archive.light_curve(
             f"{ra} {dec}", radius, aperture=aperture, filter=list(filter_) or None, telname=list(telname) or None
         )
-    _show(ezarchive.QueryResult.from_table(table), form)
+    _show(as_result(table), form)
     if output is not None:
         plots.save(plots.light_curve(table, title=f"{ra} {dec}"), output)
         click.echo(f"{output}: written", err=True)

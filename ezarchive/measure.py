@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from astropy.table import QTable
 
 from ezarchive import columns
 from ezarchive.catalogs import parquet
-from ezarchive.errors import CatalogError, InputError, MeasurementError, UnknownNameError
+from ezarchive.errors import CatalogError, InputError, UnknownNameError
+from ezarchive.files import sha256_file
 from ezarchive.frames.record import Frame
 from ezarchive.images import background
 from ezarchive.images.image import Image
-from ezarchive.photometry import detection, stars
+from ezarchive.photometry import stars
+from ezarchive.photometry.detection import SexOptions, sex
 
 METHODS = ("sex",)
 
@@ -43,7 +45,7 @@ class MeasureOptions:
         Electrons per stored unit, in place of the frame's own; 0: no photon noise [GAIN].
     seeing : float, optional
         FWHM in arcsec, in place of the header's [SEEING_FWHM].
-    minarea : int
+    detect_minarea : int
         [DETECT_MINAREA].
     convolve : bool
         Whether to smooth with the 3x3 pyramid before detection [FILTER].
@@ -69,7 +71,7 @@ class MeasureOptions:
     saturation_level: float | None = None
     gain: float | None = None
     seeing: float | None = None
-    minarea: int = 5
+    detect_minarea: int = 5
     convolve: bool = True
     deblend_nthresh: int = 32
     deblend_mincont: float = 0.005
@@ -102,7 +104,7 @@ class MeasureOptions:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def apertures(self) -> list[dict[str, Any]]:
-        """The apertures in the order of their suffixes: diameter and unit (``arcsec``, ``seeing`` or ``pixel``)."""
+        """Return the apertures in the order of their suffixes: diameter and unit (``arcsec``, ``seeing`` or ``pixel``)."""
         families = (
             ("arcsec", self.aperture_diameter_arcsec),
             ("seeing", self.aperture_diameter_seeing),
@@ -185,3 +187,146 @@ class Measured:
     depth: float | None
     depth_aperture: float | None
     apertures: tuple[float | None, ...]
+
+
+def measure_image(image: Image, options: MeasureOptions, *, saturation_origin: str | None = None) -> Measured:
+    """Measure the sources of one image.
+
+    Parameters
+    ----------
+    image : Image
+        It is not changed.
+    options : MeasureOptions
+    saturation_origin : str, optional
+        Where the frame's saturation level comes from (``Frame.origin``): one from its header wins over the argument's, that over any
+        other.
+
+    Returns
+    -------
+    Measured
+
+    Raises
+    ------
+    FrameError
+        If the image cannot be read.
+    MeasurementError
+        If it cannot be measured.
+    """
+    frame = image.frame
+    pixels = image.load()
+    mesh = background.estimate(pixels, box_size=options.box_size, filter_size=options.filter_size)
+    mesh.subtract(pixels, out=pixels)
+    saturation = _saturation(frame, options, saturation_origin)
+    around = {"noise": mesh.global_rms, "background": mesh}
+    scale = image.pixel_scale
+    seeing = options.seeing or frame.seeing
+    if seeing is None and options.aperture_diameter_seeing and scale is not None:
+        first = stars.estimate_seeing(pixels, saturation=saturation, **around)
+        seeing = None if first is None else first.fwhm * scale
+    diameters = _diameters(options, scale, seeing)
+    table = sex(pixels, _sex_options(options, frame, saturation, diameters), wcs=image.wcs, scratch=True, **around)
+    table = _with_numbers(table, diameters)
+    found = stars.seeing_of(table, saturation=saturation)
+    arcsec = tuple(None if diameter is None or scale is None else diameter * scale for diameter in diameters)
+    depth, aperture = _depth(table, frame, arcsec, len(options.aperture_diameter_arcsec))
+    measured_seeing = None if found is None or scale is None else found.fwhm * scale
+    return Measured(table=table, seeing=measured_seeing, depth=depth, depth_aperture=aperture, apertures=arcsec)
+
+
+def measure_frame(task: Task) -> Done:
+    """Measure one frame and write its catalog; a whole catalog that is there already is taken over.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    Done
+
+    Raises
+    ------
+    FrameError, MeasurementError, OSError
+        If the frame cannot be read or measured, or the catalog not be written.
+    """
+    path = task.home / task.relpath
+    identity = {"header_hash": task.frame.header_hash, "data_sample": task.frame.data_sample, **task.provenance}
+    adopted = _adopted(path, identity)
+    if adopted is not None:
+        return adopted
+    frame = task.frame
+    measured = measure_image(Image(frame.path, frame.hdu, frame=frame), task.options, saturation_origin=task.saturation_origin)
+    summary = {
+        "seeing": measured.seeing, "depth": measured.depth, "depth_aperture": measured.depth_aperture, "apertures": list(measured.apertures)
+    }  # fmt: skip
+    link = {column.name: getattr(frame, column.name, None) for column in columns.CATALOG_LINK} | {"run_id": task.run_id}
+    written = parquet.write_catalog(path, measured.table, link=link, provenance={**identity, **summary})
+    return Done(rows=written.rows, sha256=written.sha256, **{**summary, "apertures": measured.apertures})
+
+
+def _adopted(path: Path, identity: Mapping[str, Any]) -> Done | None:
+    """Return what a whole catalog of the same frame and recipe says, None if there is none."""
+    if not path.exists():
+        return None
+    try:
+        found = parquet.read_provenance(path)
+        rows = len(parquet.read_catalog(path))
+    except CatalogError:
+        return None
+    if any(found.get(key) != value for key, value in identity.items()):
+        return None
+    return Done(
+        rows=rows, sha256=sha256_file(path), seeing=found["seeing"], depth=found["depth"], depth_aperture=found["depth_aperture"],
+        apertures=tuple(found["apertures"]),
+    )  # fmt: skip
+
+
+def _saturation(frame: Frame, options: MeasureOptions, origin: str | None) -> float | None:
+    """Return the level: the header's, else the argument's, else the camera's."""
+    from_header = frame.saturation is not None and (origin or "").startswith("header")
+    return frame.saturation if from_header or options.saturation_level is None else options.saturation_level
+
+
+def _diameters(options: MeasureOptions, scale: float | None, seeing: float | None) -> tuple[float | None, ...]:
+    """Return the diameters in pixels in the order of their numbers; None for those that cannot be had."""
+    arcsec = [None if scale is None else diameter / scale for diameter in options.aperture_diameter_arcsec]
+    by_seeing = [None if scale is None or seeing is None else d * seeing / scale for d in options.aperture_diameter_seeing]
+    return (*arcsec, *by_seeing, *options.aperture_diameter_pixel)
+
+
+def _sex_options(options: MeasureOptions, frame: Frame, saturation: float | None, diameters: tuple[float | None, ...]) -> SexOptions:
+    return SexOptions(
+        detect_thresh=options.detection_sigma,
+        analysis_thresh=options.analysis_sigma,
+        detect_minarea=options.detect_minarea,
+        filter=options.convolve,
+        deblend_nthresh=options.deblend_nthresh,
+        deblend_mincont=options.deblend_mincont,
+        clean=options.clean,
+        clean_param=options.clean_param,
+        phot_apertures=tuple(diameter for diameter in diameters if diameter is not None),
+        phot_autoparams=(options.kron_factor, options.kron_minimum_radius),
+        satur_level=saturation,
+        gain=frame.gain if options.gain is None else options.gain,
+    )
+
+
+def _with_numbers(table: QTable, diameters: tuple[float | None, ...]) -> QTable:
+    """Give every aperture the suffix of its number among all that were asked for."""
+    there = [index for index, diameter in enumerate(diameters) if diameter is not None]
+    # From the last on: a suffix only grows, so none is overwritten.
+    for place, index in reversed(list(enumerate(there))):
+        if place != index:
+            for old, new in zip(columns.aperture(place), columns.aperture(index), strict=True):
+                table.rename_column(old.name, new.name)
+    return table
+
+
+def _depth(table: QTable, frame: Frame, arcsec: tuple[float | None, ...], n_arcsec: int) -> tuple[float | None, float | None]:
+    """Return the 5-sigma limit in the first arcsec aperture, if a zero point of that aperture is known, and its diameter."""
+    if not n_arcsec or arcsec[0] is None:
+        return None, None
+    matches = frame.zero_point is not None and frame.zero_point_aperture is not None
+    if not matches or not math.isclose(frame.zero_point_aperture, arcsec[0], rel_tol=0.01):
+        return None, arcsec[0]
+    return stars.depth(table["SKYSIG_APER"].value, zero_point=frame.zero_point), arcsec[0]

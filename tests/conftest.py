@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import ezarchive
+from ezarchive import simulate
+from ezarchive.simulate import ToyArchive
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -28,3 +35,32 @@ def pytest_terminal_summary(terminalreporter):
     """Say how many tests were skipped for want of the real frames."""
     wanting = [r for r in terminalreporter.stats.get("skipped", ()) if "EZARCHIVE_TEST_DATA" in str(r.longrepr)]
     terminalreporter.write_line(f"{len(wanting)} tests skipped for want of the real frames ({data_folder().name})")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator of random numbers with a fixed seed."""
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def toy_sky(tmp_path_factory: pytest.TempPathFactory) -> ToyArchive:
+    """Two science frames of one field, in two filters, with reference and calibration frames."""
+    folder = tmp_path_factory.mktemp("toy")
+    return simulate.toy_archive(
+        folder, shape=(200, 220), targets=simulate.TARGETS[:1], telescopes=("7DT01",), filters=("m600", "m625"), n_epochs=1, lacking=0.0
+    )
+
+
+@pytest.fixture
+def small_archive(toy_sky: ToyArchive) -> Callable[..., Path]:
+    """Make an archive of a copy of `toy_sky`'s science frames, which lies beside the home; return the home."""
+
+    def make(home: Path, *, indexed: bool = True) -> Path:
+        tree = shutil.copytree(toy_sky.scidata, home.with_name(f"{home.name}-scidata"))
+        with ezarchive.Archive.create(home, roots={"scidata": tree}) as archive:
+            if indexed:
+                archive.index(progress=False)
+        return home
+
+    return make

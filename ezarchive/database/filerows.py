@@ -67,6 +67,11 @@ def upsert_root(conn: sa.Connection, name: str, uri: str, kind: str) -> int:
     return conn.execute(sa.select(root.c.root_id).where(root.c.name == name)).scalar_one()
 
 
+def root_ids(conn: sa.Connection) -> dict[str, int]:
+    """Return the data roots of the database: name -> root_id."""
+    return {name: root_id for root_id, name in conn.execute(sa.select(root.c.root_id, root.c.name)).tuples()}
+
+
 def set_online(conn: sa.Connection, root_id: int, online: bool) -> None:  # noqa: FBT001
     """Record whether a root can be reached."""
     conn.execute(sa.update(root).where(root.c.root_id == root_id).values(online=online))

@@ -1,0 +1,136 @@
+"""Batches: what is measured, what is skipped, what fails and is reported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ezarchive import Archive, DataBrowser, read_catalog
+from ezarchive.catalogs.parquet import read_provenance
+from ezarchive.errors import InputError, LockedError, UnknownNameError
+from ezarchive.files import Lock
+
+OPTIONS = {"workers": 1, "progress": False, "detection_sigma": 5}
+
+
+@pytest.fixture
+def archive(small_archive, tmp_path):
+    with Archive.open(small_archive(tmp_path / "home")) as opened:
+        yield opened
+
+
+def test_measure_writes_a_catalog_a_frame_linked_both_ways(archive):
+    report = archive.measure(**OPTIONS)
+    assert report.ok
+    assert (report.measured, report.skipped) == (2, 0)
+    rows = archive.sql("SELECT c.*, f.filter FROM catalogs c JOIN frames f USING (frame_id) ORDER BY frame_id").to_pandas()
+    assert len(rows) == 2
+    for _, row in rows.iterrows():
+        table = read_catalog(archive.home / row["path"])
+        assert len(table) == row["n_rows"] > 0
+        assert set(table["frame_id"]) == {row["frame_id"]}
+        assert set(table["filter"]) == {row["filter"]}
+        assert read_provenance(archive.home / row["path"])["frame_id"] == row["frame_id"]
+        assert 0.5 < row["seeing"] < 6
+        assert row["depth_aperture"] == 5.0
+    assert report.sources == rows["n_rows"].sum()
+
+
+def test_a_second_call_skips_what_is_done_and_another_recipe_is_another_run(archive):
+    first = archive.measure(**OPTIONS)
+    second = archive.measure(**OPTIONS)
+    assert (second.measured, second.skipped, second.run_id) == (0, 2, None)
+    third = archive.measure(**{**OPTIONS, "detection_sigma": 8})
+    assert third.run_id != first.run_id
+    assert third.sources < first.sources
+    again = archive.measure(again=True, **OPTIONS)
+    assert again.measured == 2
+    assert len({first.run_id, third.run_id, again.run_id}) == 3
+    assert len(archive.runs()) == 3
+    current = archive.sql("SELECT DISTINCT run_id FROM measurements").to_pandas()["run_id"].tolist()
+    assert current == [again.run_id]
+    assert archive.sql("SELECT count(*) AS n FROM measurements", run=first.run_id).to_pandas()["n"][0] == first.sources
+
+
+def test_frames_can_be_given_in_many_ways(archive):
+    frames = DataBrowser(archive).where(kind="science").frames()
+    assert archive.measure(frames.target_images[0], **OPTIONS).measured == 1
+    assert archive.measure(frames, **OPTIONS).measured == 1
+    assert archive.measure(list(frames.frame_ids), **OPTIONS).skipped == 2
+    with pytest.raises(InputError, match="frames: frame_id 999 is not in this archive"):
+        archive.measure([999], **OPTIONS)
+    with pytest.raises(InputError, match="frames: 'x' is no frame"):
+        archive.measure(["x"], **OPTIONS)
+
+
+def test_a_frame_that_fails_is_reported_and_the_rest_goes_on(archive):
+    frames = DataBrowser(archive).where(kind="science").frames()
+    victim = frames.target_images[0]
+    with fits.open(victim.path) as hdus:
+        header = hdus[0].header.copy()
+    fits.writeto(victim.path, np.full((64, 64), np.nan, "f4"), header, overwrite=True)
+    report = archive.measure(**OPTIONS)
+    assert report.measured == 1
+    assert [path for path, _, _ in report.failed] == [str(victim.path)]
+    (entry,) = archive.quarantine()
+    assert (entry.stage, entry.tries) == ("measure", 1)
+    assert archive.measure(**OPTIONS).failed
+    assert next(iter(archive.quarantine())).tries == 2
+
+
+def test_a_frame_whose_file_has_gone_fails_alone(archive):
+    frames = DataBrowser(archive).where(kind="science").frames()
+    frames.target_images[1].path.unlink()
+    report = archive.measure(frames, **OPTIONS)
+    assert (report.measured, len(report.failed)) == (1, 1)
+
+
+def test_wrong_arguments(archive):
+    with pytest.raises(InputError, match="method='psf': must be one of sex"):
+        archive.measure(method="psf")
+    with pytest.raises(UnknownNameError, match="option 'detecton_sigma': did you mean 'detection_sigma'"):
+        archive.measure(detecton_sigma=3)
+    with pytest.raises(InputError, match="detection_sigma=-1: must be finite and positive"):
+        archive.measure(detection_sigma=-1)
+    with pytest.raises(InputError, match="minarea=2.5: must be a whole number"):
+        archive.measure(minarea=2.5)
+    with pytest.raises(InputError, match="workers=0"):
+        archive.measure(workers=0)
+    assert not archive.runs()
+
+
+def test_only_one_batch_at_a_time(archive):
+    with Lock(archive.home / ".measure.lock", what="measure"), pytest.raises(LockedError, match="measure"):
+        archive.measure(**OPTIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_worker_processes_give_what_one_process_gives(archive, small_archive, tmp_path):
+    with Archive.open(small_archive(tmp_path / "other")) as other:
+        one, two = archive.measure(**OPTIONS), other.measure(**{**OPTIONS, "workers": 2})
+        assert (one.measured, one.sources) == (two.measured, two.sources)
+        query = "SELECT X_IMAGE, Y_IMAGE, FLUX_AUTO, FLUX_APER FROM measurements ORDER BY ALL"
+        assert archive.sql(query).to_pandas().equals(other.sql(query).to_pandas())
+
+
+def test_a_frame_without_wcs_is_measured_in_pixels(tmp_path, rng):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    y, x = np.mgrid[:128, :128]
+    data = 100 + rng.normal(0, 3, (128, 128)) + 5000 * np.exp(-((x - 60) ** 2 + (y - 50) ** 2) / 8)
+    fits.writeto(tree / "a.fits", data.astype("f4"), fits.Header({"EXPTIME": 10.0, "OBJECT": "x"}))
+    with Archive.create(tmp_path / "home", roots={"scidata": {"path": tree, "layout": ""}}) as archive:
+        archive.index(progress=False)
+        report = archive.measure(aperture_diameter_pixel=[12, 20], **OPTIONS)
+        assert report.ok
+        (frame,) = DataBrowser(archive).frames()
+        assert not frame.frame.wcs_ok
+        row = archive.sql("SELECT X_IMAGE, Y_IMAGE, ALPHA_J2000, FLUX_APER, FLUX_APER_5, PIXSIZE_APER_5 FROM measurements").to_pandas()
+    assert len(row) == 1
+    assert abs(row["X_IMAGE"][0] - 60) < 0.05
+    assert np.isnan(row["ALPHA_J2000"][0])
+    assert np.isnan(row["FLUX_APER"][0])
+    assert row["PIXSIZE_APER_5"][0] == 12
+    assert row["FLUX_APER_5"][0] == pytest.approx(5000 * 2 * np.pi * 4 * (1 - np.exp(-36 / 8)), rel=0.01)
