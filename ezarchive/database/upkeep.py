@@ -1,4 +1,4 @@
-"""What one run of the indexer leaves for the next: folders it could not enter, children without parent, a run that did not end."""
+"""What one run of the indexer leaves for the next (folders it could not enter, children without parent), and what `verify` compares."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ezarchive.database.models import archive_meta, file, frame, quarantine
+from ezarchive.database.models import archive_meta, file, frame, frame_file, product, quarantine
 from ezarchive.database.names import insert
 
 PARENT = "parent"
@@ -63,3 +63,31 @@ def set_unfinished(conn: sa.Connection, unfinished: bool) -> bool:  # noqa: FBT0
     else:
         conn.execute(sa.delete(archive_meta).where(c.key == _UNFINISHED))
     return before is not None
+
+
+class Copy(NamedTuple):
+    """A frame in a file that is there, and the hash of its data unit if that has been made."""
+
+    file_id: int
+    relpath: bytes
+    hdu: int
+    frame_id: int
+    data_hash: str | None
+
+
+def copies(conn: sa.Connection, root_id: int) -> list[Copy]:
+    """Return what lies in the files of a root that are in state ``ok``, by path and HDU."""
+    query = (
+        sa.select(file.c.file_id, file.c.relpath, frame_file.c.hdu, frame.c.frame_id, frame.c.data_hash)
+        .join(frame_file, frame_file.c.file_id == file.c.file_id)
+        .join(frame, frame.c.frame_id == frame_file.c.frame_id)
+        .where(file.c.root_id == root_id, file.c.state == "ok")
+        .order_by(file.c.relpath, frame_file.c.hdu)
+    )
+    return [Copy(*row) for row in conn.execute(query)]
+
+
+def product_files(conn: sa.Connection) -> list[tuple[str, str | None]]:
+    """Return path (relative to the home) and SHA-256 of every map and mask that was made."""
+    query = sa.select(product.c.path, product.c.sha256).order_by(product.c.path)
+    return [(path, sha256) for path, sha256 in conn.execute(query)]
