@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 import astropy.units as u
@@ -36,7 +37,7 @@ _VOTABLE_TYPES = {
     "int64": 'datatype="long"',
     "float32": 'datatype="float"',
     "float64": 'datatype="double"',
-    "str": 'datatype="unicodeChar" arraysize="*"',
+    "str": 'datatype="unicodeChar"',
     "bytes": 'datatype="unsignedByte" arraysize="*"',
 }
 
@@ -47,23 +48,28 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 
 @functools.lru_cache(maxsize=64)
-def column_metadata(columns: tuple[Column, ...]) -> dict[bytes, bytes]:
+def column_metadata(columns: tuple[Column, ...], lengths: tuple[int, ...]) -> dict[bytes, bytes]:
     """Return the schema metadata that both kinds of readers restore units and meanings from.
 
     Parameters
     ----------
     columns : tuple of Column
         The columns of the file, in their order.
+    lengths : tuple of int
+        For each column of text, in their order, the length of the longest one.
 
     Returns
     -------
     dict
-        Of bytes; equal for equal columns.
+        Of bytes; equal for equal arguments.
     """
+    texts = [column.name for column in columns if column.dtype == "str"]
+    sizes = dict(zip(texts, lengths, strict=True))
     return {
+        **{f"table::len::{name}".encode(): str(size).encode() for name, size in sizes.items()},
         b"table_meta_yaml": _yaml(columns).encode(),
         b"IVOA.VOTable-Parquet.version": b"1.0",
-        b"IVOA.VOTable-Parquet.content": _votable(columns).encode(),
+        b"IVOA.VOTable-Parquet.content": _votable(columns, sizes).encode(),
     }
 
 
@@ -87,7 +93,7 @@ def _numpy_dtype(dtype: str) -> str:
     return {"str": "U1", "bytes": "S1"}.get(dtype, dtype)
 
 
-def _votable(columns: tuple[Column, ...]) -> str:
+def _votable(columns: tuple[Column, ...], sizes: Mapping[str, int]) -> str:
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
@@ -97,7 +103,9 @@ def _votable(columns: tuple[Column, ...]) -> str:
     for column in columns:
         unit = "" if column.unit is None else f" unit={quoteattr(vounit(column.unit))}"
         ucd = f" ucd={quoteattr(column.ucd)}" if column.ucd else ""
-        lines.append(f"<FIELD name={quoteattr(column.name)} {_VOTABLE_TYPES[column.dtype]}{unit}{ucd}>")
+        # astropy can only stack texts of a fixed length, so the length is said although Parquet's texts vary.
+        kind = _VOTABLE_TYPES[column.dtype] + (f' arraysize="{sizes[column.name]}"' if column.dtype == "str" else "")
+        lines.append(f"<FIELD name={quoteattr(column.name)} {kind}{unit}{ucd}>")
         lines.append(f"<DESCRIPTION>{escape(column.description)}</DESCRIPTION></FIELD>")
     lines += ["</TABLE>", "</RESOURCE>", "</VOTABLE>", ""]
     return "\n".join(lines)

@@ -36,6 +36,8 @@ ROW_GROUP = 16384
 """Rows of a row group: fewer make reading slow, more make it read rows that a cone does not need."""
 
 _LINK_NAMES = tuple(column.name for column in CATALOG_LINK)
+_UNIQUE = ("_healpix_29", "NUMBER")
+_PRUNED_BY = frozenset((*_LINK_NAMES, "_healpix_29", "ALPHA_J2000", "DELTA_J2000"))
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,18 @@ def write_catalog(path: Path | str, table: Table, *, link: Mapping[str, Any], pr
     arrow = _to_arrow(table, link)
     footer = _footer(arrow, link, provenance)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        arrow.replace_schema_metadata(footer),
+    integers = [field.name for field in arrow.schema if pa.types.is_integer(field.type)]
+    # Arrow's own copy of the schema would double the footer, and statistics of what nobody prunes by too.
+    with pq.ParquetWriter(
         sink,
+        arrow.schema,
         compression="zstd",
-        row_group_size=ROW_GROUP,
-        use_dictionary=[*_LINK_NAMES, *(f.name for f in arrow.schema if pa.types.is_integer(f.type) and f.name != "_healpix_29")],
-        write_page_index=True,
-    )
+        store_schema=False,
+        use_dictionary=[*_LINK_NAMES, *(name for name in integers if name not in _UNIQUE)],
+        write_statistics=[name for name in arrow.column_names if name in _PRUNED_BY],
+    ) as writer:
+        writer.write_table(arrow, row_group_size=ROW_GROUP)
+        writer.add_key_value_metadata(footer)
     content = sink.getvalue()
     with atomic_write(path) as stream:
         stream.write(content)
@@ -149,12 +155,24 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     return {**values, "rows": footer.num_rows}
 
 
+def column_names(path: Path | str) -> tuple[str, ...]:
+    """Return the names of a catalog's columns, out of its footer alone.
+
+    Raises
+    ------
+    CatalogError
+        If the file is missing or torn.
+    """
+    try:
+        return tuple(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as err:
+        raise CatalogError(f"{path}: is no whole Parquet file: {_first_line(err)}") from err
+
+
 def _footer(arrow: pa.Table, link: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[bytes, bytes]:
-    footer = dict(column_metadata(_columns(arrow.column_names)))
-    for field in arrow.schema:
-        if pa.types.is_string(field.type):
-            longest = max((len(text) for text in arrow[field.name].unique().to_pylist() if text is not None), default=0)
-            footer[f"table::len::{field.name}".encode()] = str(max(longest, 1)).encode()
+    footer = dict(
+        column_metadata(_columns(arrow.column_names), tuple(_longest(arrow[f.name]) for f in arrow.schema if f.type == pa.string()))
+    )
     own = {"frame_id": int(link["frame_id"]), "run_id": int(link["run_id"]), "format_version": FORMAT_VERSION, "flag_version": FLAG_VERSION}
     for key, value in sorted({**provenance, **own}.items()):
         try:
@@ -163,6 +181,11 @@ def _footer(arrow: pa.Table, link: Mapping[str, Any], provenance: Mapping[str, A
             raise InputError(f"provenance {key!r}: must be plain JSON values, found {value!r}: {err}") from err
         footer[f"{PREFIX}{key}".encode()] = text.encode()
     return footer
+
+
+def _longest(column: pa.ChunkedArray) -> int:
+    """Return the length of the longest text, NULL being ``None`` to astropy."""
+    return max((len(str(text)) for text in column.unique().to_pylist()), default=1) or 1
 
 
 @functools.lru_cache(maxsize=64)

@@ -25,8 +25,10 @@ _OWN = {
 _POSITION = {"light_curve": ("ra", "dec"), "measurements": ("alpha_j2000", "delta_j2000")}
 _CLASSES = frozenset(("COMPARISON", "CONJUNCTION", "CONSTANT", "COLUMN_REF", "OPERATOR", "BETWEEN", "PARAMETER", "CAST", "FUNCTION"))
 _FUNCTIONS = frozenset(("~~", "!~~", "~~*", "!~~*", "~~~", "lower", "upper", "+", "-", "*", "/", "regexp_matches", "regexp_full_match"))
-_MARGIN = 0.01
-"""Degrees added to a cone: sources lie within their frame's footprint, but for half a pixel and the bend of its sides."""
+# A cone on sources as one on frames. A hundredth of a degree is added: sources lie within their frame's footprint but for half a pixel
+# and the bend of its sides.
+_CONE = """SELECT 1 WHERE l.frame_radius IS NULL OR
+    angular_separation(l.frame_ra, l.frame_dec, _ra, _dec) <= _radius + l.frame_radius + 0.01"""
 
 
 def needed(
@@ -59,7 +61,7 @@ def needed(
     place = _only_place(tree, view)
     if place is None:
         return None
-    resolver = _Resolver(place, view, frame_columns)
+    resolver = _Resolver(place, view, frame_columns, cone=_parsed(connection, _CONE)["statements"][0]["node"]["where_clause"])
     kept = [done for part in _conjuncts(place.get("where_clause")) if (done := resolver.convert(part)) is not None]
     if not kept:
         return None
@@ -70,11 +72,9 @@ def needed(
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, kept: list[Node], parameters: Sequence[Any] | Mapping[str, Any] | None) -> list[int]:
-    base = "SELECT l.catalog_id FROM _links l LEFT JOIN frames f USING (frame_id) WHERE true ORDER BY l.catalog_id"
-    tree = json.loads(connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [base]).fetchall()[0][0])
-    template = tree["statements"][0]["node"]
-    conjunction = {"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "query_location": 0, "query_location_length": 0}
-    template["where_clause"] = kept[0] if len(kept) == 1 else {**conjunction, "children": kept}
+    where = " AND ".join(f"_{place}" for place in range(len(kept)))
+    base = f"SELECT l.catalog_id FROM _links l LEFT JOIN frames f USING (frame_id) WHERE {where} ORDER BY l.catalog_id"
+    tree = _filled(_parsed(connection, base), {f"_{place}": part for place, part in enumerate(kept)})
     names = [node["identifier"] for part in kept for node in walk(part) if node.get("class") == "PARAMETER"]
     if not isinstance(parameters, Mapping):
         parameters = {str(place): value for place, value in enumerate(parameters or (), 1)}
@@ -120,7 +120,8 @@ def _conjuncts(node: Node | None) -> list[Node]:
 class _Resolver:
     """Turns conditions of a query into conditions on ``_links l`` and ``frames f``."""
 
-    def __init__(self, place: Node, view: str, frame_columns: Sequence[str]) -> None:
+    def __init__(self, place: Node, view: str, frame_columns: Sequence[str], *, cone: Node) -> None:
+        self.cone = cone
         self.own = frozenset(_OWN[view])
         self.position = _POSITION[view]
         self.view_names: set[str] = set()
@@ -178,11 +179,7 @@ class _Resolver:
         plain = all(node["class"] in _CLASSES for item in constants for node in walk(item) if "class" in node)
         if len(ours) != 1 or len(constants) != 3 or not plain:
             return None
-        for item, name in zip(ours[0], ("frame_ra", "frame_dec"), strict=True):
-            item["column_names"] = ["l", name]
-        part["right"] = _call("+", [radius, _call("+", [_column("l", "frame_radius"), _number(_MARGIN)])])
-        unknown = {"class": "OPERATOR", "type": "OPERATOR_IS_NULL", "alias": "", "children": [_column("l", "frame_radius")]}
-        return {"class": "CONJUNCTION", "type": "CONJUNCTION_OR", "alias": "", "children": [unknown, part]}
+        return _filled(self.cone, dict(zip(("_ra", "_dec", "_radius"), constants, strict=True)))
 
     def _is_position(self, pair: list[Node]) -> bool:
         if any(item.get("class") != "COLUMN_REF" for item in pair):
@@ -210,22 +207,16 @@ def _argument(item: Node) -> Node:
     return item["expression"] if "expression" in item and "class" not in item else item
 
 
-def _column(table: str, name: str) -> Node:
-    return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": [table, name]}
+def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Node:
+    return json.loads(connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()[0][0])
 
 
-def _number(value: float) -> Node:
-    return {"class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": "", "literal": {"kind": "NUMERIC", "text": repr(value)}}
-
-
-def _call(name: str, arguments: list[Node]) -> Node:
-    return {
-        "class": "FUNCTION",
-        "type": "FUNCTION",
-        "alias": "",
-        "function_name": name,
-        "schema": "",
-        "is_operator": True,
-        "arguments": [{"name": "", "expression": item} for item in arguments],
-        "qualified_name": {"path": [name]},
-    }
+def _filled(node: Any, values: Mapping[str, Node]) -> Any:
+    """Return a tree with the columns of these names replaced."""
+    if isinstance(node, list):
+        return [_filled(item, values) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1 and node["column_names"][0] in values:
+        return values[node["column_names"][0]]
+    return {key: _filled(item, values) for key, item in node.items()}

@@ -8,7 +8,7 @@ names them, and only those that its WHERE can need.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from ezarchive.catalogs import prune, views
 from ezarchive.catalogs.metadata import ARROW_TYPES
-from ezarchive.catalogs.parquet import read_provenance
+from ezarchive.catalogs.parquet import column_names, read_catalog, read_provenance
 from ezarchive.catalogs.paths import CATALOGS
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sandbox import Checked, check, close_doors, connect, shortened
@@ -31,6 +31,7 @@ from ezarchive.errors import CatalogError, InputError, SQLError
 DEFAULT_APERTURE = 5.0
 """Diameter in arcsec that ``light_curve`` uses unless told otherwise."""
 
+Parameters = Sequence[Any] | Mapping[str, Any] | None
 Rows = pa.Table | Mapping[str, Sequence[Any]]
 
 
@@ -97,7 +98,7 @@ class Engine:
         """Free the memory; no query can be asked afterwards."""
         self._connection.close()
 
-    def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None, *, aperture: float | None = None) -> QueryResult:
+    def query(self, sql: str, parameters: Parameters = None, *, aperture: float | None = None) -> QueryResult:
         """Answer one query.
 
         Parameters
@@ -122,23 +123,34 @@ class Engine:
             If a catalog's file is missing or torn.
         """
         with self._lock, self._limited():
-            checked = check(self._connection, sql)
-            diameter = self.aperture if aperture is None else aperture
+            read: dict[str, pa.Table] = {}
             notes: list[str] = []
-            read: list[pa.Table] = []
             try:
+                checked = check(self._connection, sql)
                 for view in _MEASURED:
                     if view in checked.views:
-                        read.append(self._select(checked, view, parameters, diameter=diameter, notes=notes))
-                table = self._connection.sql(sql, params=parameters).to_arrow_table()
+                        read[view] = self._select(checked, view, parameters, aperture, notes)
+                table = self._answer(sql, parameters, read)
             except duckdb.Error as err:
-                raise self._explained(err, read) from err
+                raise self._explained(err, read.values()) from err
         return QueryResult(table, notes=notes)
 
-    def _select(
-        self, checked: Checked, view: str, parameters: Sequence[Any] | Mapping[str, Any] | None, *, diameter: float, notes: list[str]
-    ) -> pa.Table:
-        """Bind a view to the files that the query can need."""
+    def _answer(self, sql: str, parameters: Parameters, read: Mapping[str, pa.Table]) -> pa.Table:
+        """Run a query over these catalogs."""
+        try:
+            for view, links in read.items():
+                self._define(view, links)
+            return self._connection.sql(sql, params=parameters).to_arrow_table()
+        except duckdb.InvalidInputException:
+            if "light_curve" not in read:
+                raise
+        # Most likely one file lacks a column that the first one has: look at all of them.
+        self._define("light_curve", read["light_curve"], by_name=True)
+        return self._connection.sql(sql, params=parameters).to_arrow_table()
+
+    def _select(self, checked: Checked, view: str, parameters: Parameters, aperture: float | None, notes: list[str]) -> pa.Table:
+        """Return the catalogs that the query can need of a view."""
+        diameter = self.aperture if aperture is None else aperture
         links = self._links_of(diameter)
         ids = prune.needed(self._connection, checked.tree, view, parameters, self._frames.column_names)
         if ids is not None:
@@ -149,7 +161,6 @@ class Engine:
                 without = len(links) - len(fitting)
                 notes.append(f"({without} of {len(links)} catalogs have no aperture of {diameter:g} arcsec and give no rows)")
             links = fitting
-        self._define(view, links)
         return links
 
     def _links_of(self, diameter: float) -> pa.Table:
@@ -161,17 +172,19 @@ class Engine:
             self._links = (diameter, links)
         return self._links[1]
 
-    def _define(self, view: str, links: pa.Table) -> None:
-        """Make a view over the catalogs of these links; no file is opened before a query reads the view."""
+    def _define(self, view: str, links: pa.Table, *, by_name: bool = False) -> None:
+        """Make a view over the catalogs of these links."""
         self._connection.register(f"_selected_{view}", links)
+        light_curve = view == "light_curve"
         groups = []
-        keys = ["method", "place"] if view == "light_curve" else []
-        for number, rows in enumerate(_split(links, keys)):
-            group = views.Group(f"_files_{view}_{number}", rows["place"][0].as_py() or 0)
+        for number, rows in enumerate(_split(links, ["method", "place"] if light_curve else [])):
             files = [str(self.home / path) for path in rows["path"].to_pylist()]
+            place = rows["place"][0].as_py() or 0
+            alike = light_curve and not by_name and _complete(files[0], place)
+            group = views.Group(f"_files_{view}_{number}", place, by_name=not alike)
             self._connection.execute(f"SET VARIABLE {group.variable} = ?", [files])
             groups.append(group)
-        query = views.light_curve(groups) if view == "light_curve" else views.measurements(groups, self._most_apertures())
+        query = views.light_curve(groups) if light_curve else views.measurements(groups, self._most_apertures())
         self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {query}")
 
     def _most_apertures(self) -> int:
@@ -197,30 +210,31 @@ class Engine:
             done.set()
             thread.join()
 
-    def _explained(self, err: duckdb.Error, read: Sequence[pa.Table]) -> Exception:
+    def _explained(self, err: duckdb.Error, read: Iterable[pa.Table]) -> Exception:
         if isinstance(err, duckdb.InterruptException):
             limit = f"{self.limits.timeout_seconds:g} s"
             return SQLError(f"SQL: stopped after {limit} (timeout_seconds in [sql]); ask for less, or for fewer frames")
         if isinstance(err, duckdb.OutOfMemoryException):
             return SQLError(f"SQL: needs more than {self.limits.memory_gb:g} GB (memory_gb in [sql]); ask for less, or for fewer columns")
-        if isinstance(err, (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)):
-            found = self._damaged(str(err), read)
+        # Of a damaged page DuckDB sometimes says no more than that a protocol was violated: an error without a class of its own.
+        if type(err) in (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException):
+            found = self._damaged(str(err), read, deep=type(err) is duckdb.Error)
             if found is not None:
                 return found
         return SQLError(shortened(err))
 
-    def _damaged(self, message: str, read: Sequence[pa.Table]) -> CatalogError | None:
-        """Return which catalog is the cause of an error, if one is."""
+    def _damaged(self, message: str, read: Iterable[pa.Table], *, deep: bool) -> CatalogError | None:
+        """Return which catalog is the cause of an error, if one is; `deep`: read every row."""
         files = [(str(self.home / path), frame) for rows in read for path, frame in zip(*(rows[k].to_pylist() for k in _OF), strict=True)]
         named = [item for item in files if item[0] in message]
         for path, frame_id in named or files:
             try:
-                read_provenance(path)
+                (read_catalog if deep or named else read_provenance)(path)
             except CatalogError as found:
                 return CatalogError(f"{found} (catalog of frame {frame_id}); `ezarchive verify` lists all that are damaged")
         if named:
             path, frame_id = named[0]
-            return CatalogError(f"{path}: is damaged (catalog of frame {frame_id}): {shortened(Exception(message)).removeprefix('SQL: ')}")
+            return CatalogError(f"{path}: cannot be read (catalog of frame {frame_id}): {message.splitlines()[0]}")
         return None
 
 
@@ -236,6 +250,14 @@ _NOTHING = pa.table(
         "place": pa.array([], pa.int32()),
     }
 )
+
+
+def _complete(path: str, place: int) -> bool:
+    """Tell whether a catalog has every column that ``light_curve`` is made of."""
+    try:
+        return {column.name for column in views.light_curve_sources(place)} <= set(column_names(path))
+    except CatalogError:  # the query will say so
+        return False
 
 
 def _split(links: pa.Table, keys: list[str]) -> Iterator[pa.Table]:

@@ -65,10 +65,15 @@ MACROS = (
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Catalogs that one branch of a view reads: the SQL variable with their files, and the place of the aperture."""
+    """Catalogs that one branch of a view reads.
+
+    ``variable`` holds their files and ``place`` the place of the aperture. ``by_name``: the footer of each is read first, for the
+    columns that it has; else they are those of the first file, which opens three times as fast.
+    """
 
     variable: str
     place: int = 0
+    by_name: bool = True
 
 
 def measurements(groups: Sequence[Group], n_apertures: int) -> str:
@@ -87,11 +92,16 @@ def light_curve(groups: Sequence[Group]) -> str:
     return " UNION ALL ".join(_light_curve_branch(group) for group in groups)
 
 
-def _light_curve_branch(group: Group) -> str:
-    end = suffix(group.place)
+def light_curve_sources(place: int) -> list[Column]:
+    """Return the columns of a catalog that ``light_curve`` is made of, for an aperture at a place."""
     used = {"frame_id", "run_id", "ALPHA_J2000", "DELTA_J2000", "FLAGS"}
     columns = [column for column in (*CATALOG_LINK, *SOURCE) if column.name in used]
-    columns += [column for column in aperture(group.place) if column.name in (f"FLUX_APER{end}", f"FLUXERR_APER{end}")]
+    return columns + [column for column in aperture(place) if column.name.startswith(("FLUX_APER", "FLUXERR_APER"))]
+
+
+def _light_curve_branch(group: Group) -> str:
+    end = suffix(group.place)
+    columns = light_curve_sources(group.place)
     flux, err = f'm."FLUX_APER{end}"', f'm."FLUXERR_APER{end}"'
     mag_err = f"CASE WHEN {flux} > 0 THEN {MAG_PER_RELATIVE_ERROR} * {err} / {flux} END"
     values = {
@@ -127,7 +137,7 @@ def _rows(columns: Sequence[Column], groups: Sequence[Group]) -> str:
     branches = [f"SELECT {_nulls((*columns, row))} WHERE false"]
     branches += [
         f"SELECT * EXCLUDE (file_row_number), file_row_number AS \"row\" FROM read_parquet(getvariable('{group.variable}'), "
-        "union_by_name = true, file_row_number = true, hive_partitioning = false)"
+        f"union_by_name = {str(group.by_name).lower()}, file_row_number = true, hive_partitioning = false)"
         for group in groups
     ]
     return " UNION ALL BY NAME ".join(branches)
