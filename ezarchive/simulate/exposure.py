@@ -163,6 +163,7 @@ class Exposure:
             ("FILTER", self.filter, "filter"),
             ("IMAGETYP", "LIGHT", "kind of exposure"),
             ("DATE-OBS", start, "start of the exposure"),
+            ("MJD-OBS", round(self.mjd_start, 8), "[d] start of the exposure, MJD"),
             ("TIMESYS", "UTC", "time system"),
             ("EXPTIME", self.exptime, "[s] exposure time"),
             ("XBINNING", 1, "binning along x"),

@@ -111,12 +111,11 @@ def deproject(ra0: float, dec0: float, xi: ArrayLike, eta: ArrayLike) -> tuple[N
     """
     xi, eta = np.radians(np.asarray(xi, float) / 3600), np.radians(np.asarray(eta, float) / 3600)
     sin, cos = np.sin(np.radians(dec0)), np.cos(np.radians(dec0))
-    ra = np.radians(ra0) + np.arctan2(xi, cos - eta * sin)
-    dec = np.arctan2((sin + eta * cos) * np.cos(ra - np.radians(ra0)), cos - eta * sin)
-    return np.degrees(ra) % 360, np.degrees(dec)
+    ahead = cos - eta * sin
+    return (ra0 + np.degrees(np.arctan2(xi, ahead))) % 360, np.degrees(np.arctan2(sin + eta * cos, np.hypot(xi, ahead)))
 
 
-def field(target: Target, width: float, density: float, seed: int, *, t0: float = 60919.0) -> QTable:
+def field(target: Target, width: float, density: float, seed: int, *, inner: float | None = None, t0: float = 60919.0) -> QTable:
     """Make the sources of a field: stars, variable stars, saturated stars, galaxies.
 
     Parameters
@@ -129,6 +128,8 @@ def field(target: Target, width: float, density: float, seed: int, *, t0: float 
         Sources per square arcmin, between the limits of the counts.
     seed : int
         Seed of the simulation.
+    inner : float, optional
+        Radius in arcsec within which the variable and the saturated stars lie; a quarter of the width by default.
     t0 : float
         MJD near which the epochs of the variable stars lie.
 
@@ -144,8 +145,8 @@ def field(target: Target, width: float, density: float, seed: int, *, t0: float 
     galaxy = rng.random(n) < GALAXY_FRACTION
     ra, dec = deproject(target.ra, target.dec, xi, eta)
     table = stars_table(ra, dec, magnitudes, galaxy, rng)
-    inner = np.hypot(xi, eta) < 0.28 * width
-    table = _give_roles(table, inner, t0, rng)
+    inner = width / 4 if inner is None else inner
+    table = _give_roles(table, np.hypot(xi, eta) < inner, min(_APART, inner / 2), t0, rng)
     extra = _tutorial_sources(target, width, rng)
     return vstack([table, extra]) if len(extra) else table
 
@@ -190,12 +191,12 @@ def stars_table(ra: NDArray, dec: NDArray, magnitudes: NDArray, galaxy: NDArray,
     )
 
 
-def _give_roles(table: QTable, inner: NDArray, t0: float, rng: np.random.Generator) -> QTable:
+def _give_roles(table: QTable, inner: NDArray, apart: float, t0: float, rng: np.random.Generator) -> QTable:
     """Make inner stars variable or saturated, far from each other, and take the neighbours of the variable ones away."""
     chosen: list[int] = []
     crowd = np.zeros(len(table), bool)
     for kind, period, amplitude, wanted in (*_VARIABLES, *(("constant", np.nan, 0.0, m) for m in _SATURATED)):
-        far = np.all([_distances(table, i) > _APART for i in chosen], axis=0) if chosen else True
+        far = np.all([_distances(table, i) > apart for i in chosen], axis=0) if chosen else True
         free = np.flatnonzero(inner & far & ~crowd & (table["kind"] == "star"))
         phase = rng.random()
         if free.size == 0:

@@ -154,7 +154,8 @@ def galaxy_pixels(x: float, y: float, shape: Shape, psf: Shape) -> tuple[NDArray
     """Return the fraction of an exponential galaxy's light in each pixel, convolved with the PSF.
 
     Made in Fourier space, where the disc, the Moffat profile and the pixel are products of closed forms: the cusp needs no
-    sampling. What is left is the light beyond the window, which wraps round (under 1e-3 of the total).
+    sampling. What is left is the light beyond the window, which wraps round (under 1e-3 of the total), and the cut of the spectrum
+    at the sampling frequency (for a FWHM of 4 pixels under 1e-3 of the peak of a star, far less of a galaxy).
 
     Parameters
     ----------

@@ -24,6 +24,7 @@ from ezarchive.simulate.truth import FILES, ToyTruth
 PLAN_FILE = "plan.json"
 """Beside the truth: the arguments that the archive was made with."""
 _VERSION = 1
+_BORDER = 8.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ def toy_archive(
     if _claim(folder, plan):
         return ToyArchive.load(folder)
     width = float(np.hypot(*shape)) * PIXEL_SCALE + 4 * DITHER
-    stars = number([field(target, width, density, seed, t0=FIRST_NIGHT) for target in plan.targets], plan.targets)
+    # So far from the centre a star lies on every frame, however it is turned and offset.
+    inner = max(min(shape) / 2 * PIXEL_SCALE - DITHER - _BORDER, _BORDER)
+    stars = number([field(target, width, density, seed, inner=inner, t0=FIRST_NIGHT) for target in plan.targets], plan.targets)
     library = write_masters(folder / "mcalibdata", plan)
     exposures = [*science_exposures(plan), *reference_exposures(plan)]
     sources = []

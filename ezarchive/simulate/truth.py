@@ -236,4 +236,13 @@ class ToyTruth:
         for name in FILES:
             if not (folder / name).is_file():
                 raise InputError(f"folder {str(folder)!r}: holds no {name}, so it is not the truth of a toy archive")
-        return cls(*(QTable.read(folder / name) for name in FILES))
+        return cls(*(_read(folder / name) for name in FILES))
+
+
+def _read(path: Path) -> QTable:
+    """Read a table; ECSV has no empty text but a missing one."""
+    table = QTable.read(path)
+    for name in table.colnames:
+        if table[name].dtype.kind == "U" and hasattr(table[name], "filled"):
+            table[name] = table[name].filled("")
+    return table
