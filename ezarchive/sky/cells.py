@@ -37,9 +37,8 @@ def cell_of(ra: ArrayLike, dec: ArrayLike, order: int = CELL_ORDER) -> NDArray[n
     ra, dec = np.broadcast_arrays(np.atleast_1d(np.asarray(ra, np.float64)), np.atleast_1d(np.asarray(dec, np.float64)))
     if ra.size == 0:
         return np.empty(0, np.int64)
-    if not (np.isfinite(ra).all() and (np.abs(dec) <= 90).all()):
-        raise InputError("position: must be finite, with a declination in -90 to 90 degrees")
-    return nested.lonlat_to_healpix(_longitude(ra), _latitude(dec), np.uint8(order)).astype(np.int64)
+    _check_positions(ra, dec)
+    return nested.lonlat_to_healpix(Longitude(ra, units.deg), Latitude(dec, units.deg), np.uint8(order)).astype(np.int64)
 
 
 def cells_of_polygon(vertices: ArrayLike, order: int = CELL_ORDER) -> NDArray[np.int64]:
@@ -66,12 +65,14 @@ def cells_of_polygon(vertices: ArrayLike, order: int = CELL_ORDER) -> NDArray[np
     vertices = np.asarray(vertices, np.float64)
     if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 3:
         raise InputError(f"vertices: must have shape (n, 2) with n of 3 or more, found {vertices.shape}")
+    _check_positions(vertices[:, 0], vertices[:, 1])
+    longitude, latitude = Longitude(vertices[:, 0], units.deg), Latitude(vertices[:, 1], units.deg)
     # The corners' own cells stand in for a polygon that has no area.
-    corners = cell_of(vertices[:, 0], vertices[:, 1], order)
-    if len(np.unique(vertices, axis=0)) < 3:
-        return np.unique(corners)
-    found, _, _ = nested.polygon_search(_longitude(vertices[:, 0]), _latitude(vertices[:, 1]), np.uint8(order), flat=True)
-    return np.union1d(found.astype(np.int64), corners)
+    corners = nested.lonlat_to_healpix(longitude, latitude, np.uint8(order))
+    if len({tuple(corner) for corner in vertices.tolist()}) < 3:
+        return np.unique(corners).astype(np.int64)
+    found, _, _ = nested.polygon_search(longitude, latitude, np.uint8(order), flat=True)
+    return np.unique(np.concatenate([found, corners])).astype(np.int64)
 
 
 def cells_of_cone(ra: float, dec: float, radius: float, order: int = CELL_ORDER) -> NDArray[np.int64]:
@@ -110,9 +111,6 @@ def _check_order(order: int) -> None:
         raise InputError(f"order {order!r}: must lie in 0 to 29")
 
 
-def _longitude(ra: NDArray[np.float64]) -> Longitude:
-    return Longitude(ra, units.deg)
-
-
-def _latitude(dec: NDArray[np.float64]) -> Latitude:
-    return Latitude(dec, units.deg)
+def _check_positions(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> None:
+    if not (np.isfinite(ra).all() and (np.abs(dec) <= 90).all()):
+        raise InputError("position: must be finite, with a declination in -90 to 90 degrees")
