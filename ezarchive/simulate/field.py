@@ -195,7 +195,7 @@ def _give_roles(table: QTable, inner: NDArray, apart: float, t0: float, rng: np.
     """Make inner stars variable or saturated, far from each other, and take the neighbours of the variable ones away."""
     chosen: list[int] = []
     crowd = np.zeros(len(table), bool)
-    for kind, period, amplitude, wanted in (*_VARIABLES, *(("constant", np.nan, 0.0, m) for m in _SATURATED)):
+    for kind, period, amplitude, wanted in (*(("constant", np.nan, 0.0, m) for m in _SATURATED), *_VARIABLES):
         far = np.all([_distances(table, i) > apart for i in chosen], axis=0) if chosen else True
         free = np.flatnonzero(inner & far & ~crowd & (table["kind"] == "star"))
         phase = rng.random()

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import astropy.units as u
+import matplotlib.axes
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.collections import EllipseCollection
+from matplotlib.colors import to_hex
+
+from ezarchive import plots, simulate
+from ezarchive.errors import InputError
+
+
+def curve(n=12, **columns):
+    rng = np.random.default_rng(4)
+    table = QTable({
+        "mjd_mid": (60919.3 + np.arange(n)) * u.day,
+        "filter": np.resize(["m600", "r", "m625"], n),
+        "telname": np.resize(["7DT01", "7DT02"], n),
+        "kind": np.full(n, "detection"),
+        "mag": rng.normal(15, 0.2, n) * u.mag,
+        "mag_err": np.full(n, 0.05) * u.mag,
+        "mag_limit": np.full(n, 18.0) * u.mag,
+        "mag_inst": rng.normal(-7, 0.2, n) * u.mag,
+        "mag_inst_err": np.full(n, 0.05) * u.mag,
+        "flux": rng.normal(100, 5, n) * u.ct / u.s,
+        "flux_err": np.full(n, 3.0) * u.ct / u.s,
+        "flux_ujy": rng.normal(100, 5, n) * u.uJy,
+    })  # fmt: skip
+    for name, values in columns.items():
+        table[name] = values
+    return table
+
+
+def points(figure):
+    """Every point with an error bar: (x, y, colour, marker)."""
+    axes = figure.axes[0]
+    found = []
+    for container in axes.containers:
+        line = container.lines[0]
+        found += [(x, y, to_hex(line.get_color()), line.get_marker()) for x, y in zip(*line.get_data(), strict=True)]
+    return found
+
+
+def labels(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()] if figure.legends else []
+
+
+def triangles(figure):
+    return [line for line in figure.axes[0].lines if line.get_marker() == "v"]
+
+
+@pytest.mark.pure
+def test_every_point_is_drawn_once_with_its_colour_and_marker():
+    table = curve()
+    figure = plots.light_curve(table, title="a star")
+    drawn = points(figure)
+    assert sorted((round(x, 6), y) for x, y, *_ in drawn) == sorted(
+        (round(m.value - 60919, 6), v.value) for m, v in zip(table["mjd_mid"], table["mag"], strict=True)
+    )
+    assert len({colour for *_, colour, _ in drawn}) == 3
+    assert len({marker for *_, marker in drawn}) == 2
+    assert labels(figure) == ["m600", "m625", "r", "7DT01", "7DT02"]
+    axes = figure.axes[0]
+    assert axes.get_title() == "a star"
+    assert axes.yaxis_inverted()
+    assert "60919" in axes.get_xlabel()
+    assert "2025-09-01" in axes.get_xlabel()
+    assert axes.get_ylabel() == "magnitude (mag)"
+
+
+@pytest.mark.pure
+def test_error_bars_have_their_length():
+    axes = plots.light_curve(curve()).axes[0]
+    lengths = [np.ptp(segment[:, 1]) for container in axes.containers for bars in container.lines[2] for segment in bars.get_segments()]
+    np.testing.assert_allclose(lengths, 0.1)
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("y", "label", "down"),
+    [
+        ("flux", "flux (count / s)", False),
+        ("flux_ujy", "flux density (µJy)", False),
+        ("mag_inst", "instrumental magnitude (mag)", True),
+        (None, "magnitude (mag)", True),
+    ],
+)
+def test_quantities(y, label, down):
+    axes = plots.light_curve(curve(), y=y).axes[0]
+    assert axes.get_ylabel() == label
+    assert axes.yaxis_inverted() == down
+
+
+@pytest.mark.pure
+def test_without_any_calibration_the_instrumental_magnitude_is_drawn():
+    axes = plots.light_curve(curve(mag=np.full(12, np.nan) * u.mag)).axes[0]
+    assert axes.get_ylabel() == "instrumental magnitude (mag)"
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("form", ["masked", "nan", "column"])
+def test_missing_magnitudes_are_left_out(form):
+    missing = np.arange(12) < 4
+    values = np.linspace(14, 15, 12)
+    table = curve()
+    if form == "masked":
+        table["mag"] = Masked(values, mask=missing) * u.mag
+    elif form == "nan":
+        table["mag"] = np.where(missing, np.nan, values) * u.mag
+    else:
+        table = Table(table)
+        table["mag"] = MaskedColumn(values, mask=missing)
+    figure = plots.light_curve(table)
+    assert len(points(figure)) == 8
+    assert not triangles(figure)  # detections on frames without zero point are no limits
+
+
+@pytest.mark.pure
+def test_limits_are_triangles():
+    table = curve(kind=np.resize(["detection", "limit"], 12))
+    figure = plots.light_curve(table)
+    assert len(points(figure)) == 6
+    assert sum(len(line.get_xdata()) for line in triangles(figure)) == 6
+    assert {y for line in triangles(figure) for y in line.get_ydata()} == {18.0}
+    assert "5σ limit" in labels(figure)
+    assert not triangles(plots.light_curve(table, y="flux"))
+
+
+@pytest.mark.pure
+def test_truth_beside_the_points_is_open_circles():
+    table = curve()
+    table["mag_true"] = table["mag"] + 0.01 * u.mag
+    figure = plots.light_curve(table, truth=table)
+    rings = [line for line in figure.axes[0].lines if line.get_marker() == "o" and line.get_markerfacecolor() == "none"]
+    assert sorted(y for line in rings for y in line.get_ydata()) == pytest.approx(sorted(table["mag_true"].value))
+    assert labels(figure)[-1] == "truth"
+
+
+@pytest.mark.pure
+def test_dense_truth_is_a_line_in_time_order():
+    n = 60
+    truth = QTable({"mjd_mid": (60925 + np.arange(n)[::-1] / 10) * u.day, "filter": np.full(n, "r"), "mag": np.linspace(14, 15, n) * u.mag})
+    truth["mag"][3] = np.inf * u.mag
+    axes = plots.light_curve(curve(), truth=truth).axes[0]
+    (line,) = [line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 10]
+    assert (np.diff(line.get_xdata()) > 0).all()
+    assert len(line.get_xdata()) == n - 1
+
+
+@pytest.mark.pure
+def test_many_filters_keep_distinct_colours():
+    n = 20
+    colours = {colour for *_, colour, _ in points(plots.light_curve(curve(n, filter=[f"m{400 + 25 * i}" for i in range(n)])))}
+    assert len(colours) == n
+
+
+@pytest.mark.pure
+def test_an_empty_table_says_so():
+    figure = plots.light_curve(curve()[:0])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["nothing to draw"]
+
+
+@pytest.mark.pure
+def test_names_that_are_missing_do_no_harm():
+    table = Table({"mjd_mid": [60000.5, 60001.5], "mag": [15.0, 15.1]})
+    figure = plots.light_curve(table)
+    assert len(points(figure)) == 2
+    assert labels(figure) == []
+
+
+@pytest.mark.pure
+def test_wrong_light_curves():
+    with pytest.raises(InputError, match="y 'colour': must be one of mag, mag_inst, flux, flux_ujy"):
+        plots.light_curve(curve(), y="colour")
+    with pytest.raises(InputError, match="table: lacks the column 'mjd_mid'"):
+        plots.light_curve(Table({"mag": [15.0]}))
+
+
+@pytest.mark.pure
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9))
+def test_averages_are_those_of_blocks(ny, nx, step):
+    data = np.random.default_rng(ny * 100 + nx).normal(size=(ny, nx))
+    data[data > 1] = np.nan
+    found = plots._average(data, step)
+    assert found.shape == (-(-ny // step), -(-nx // step))
+    for j in range(found.shape[0]):
+        for i in range(found.shape[1]):
+            block = data[j * step : (j + 1) * step, i * step : (i + 1) * step]
+            block = block[np.isfinite(block)]
+            assert found[j, i] == pytest.approx(block.mean() if block.size else np.nan, nan_ok=True, abs=1e-6)
+
+
+@pytest.mark.pure
+def test_an_image_keeps_the_pixels_of_the_full_one():
+    data = np.random.default_rng(1).normal(100, 5, (130, 250))
+    before = data.copy()
+    axes = plots.image(data, downsample=4, title="t", apertures=[(30, 40, 9.9), (50, 60, 10, 5, 30)]).axes[0]
+    drawn = axes.images[0]
+    assert drawn.get_array().shape == (33, 63)
+    assert tuple(drawn.get_extent()) == (-0.5, 251.5, -0.5, 131.5)
+    assert axes.get_xlim() == (-0.5, 249.5)
+    assert axes.get_ylim() == (-0.5, 129.5)
+    (ellipses,) = [c for c in axes.collections if isinstance(c, EllipseCollection)]
+    np.testing.assert_array_equal(ellipses.get_offsets(), [(30, 40), (50, 60)])
+    np.testing.assert_allclose(ellipses.get_widths(), [19.8, 20])
+    np.testing.assert_allclose(ellipses.get_heights(), [19.8, 10])
+    np.testing.assert_allclose(ellipses.get_angles(), [0, 30])
+    np.testing.assert_array_equal(data, before)
+
+
+@pytest.mark.pure
+def test_big_images_are_averaged_by_themselves():
+    assert max(plots.image(np.zeros((10, 5000), np.float32)).axes[0].images[0].get_array().shape) <= 1200
+    assert plots.image(np.zeros((10, 700), np.float32)).axes[0].images[0].get_array().shape == (10, 700)
+
+
+@pytest.mark.pure
+def test_limits():
+    data = np.arange(100.0).reshape(10, 10)
+    data[0, 0] = np.nan
+    assert plots.image(data, limits="minmax").axes[0].images[0].get_clim() == (1, 99)
+    assert plots.image(data, limits=(5, 20)).axes[0].images[0].get_clim() == (5, 20)
+    low, high = plots.image(data).axes[0].images[0].get_clim()
+    assert 0 <= low < high <= 100
+    assert plots.image(np.full((5, 5), np.nan)).axes[0].images[0].get_clim() == (0, 1)
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("telescope", ["7DT01", "7DT02", "7DT14"])
+def test_sky_coordinates(telescope, tmp_path):
+    image = simulate.frame((150, 200), 10, telescope=telescope)
+    figure = plots.image(image.data, wcs=image.truth.exposure.wcs, label="ADU")
+    plots.save(figure, tmp_path / "a.png")
+    axes = figure.axes[0]
+    assert [c.get_axislabel() for c in axes.coords] == ["RA (deg)", "Dec (deg)"]
+    assert axes.get_xlim() == (-0.5, 199.5)
+    assert figure.axes[1].get_ylabel() == "ADU"
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data": np.zeros(5)}, r"data: has shape \(5,\)"),
+        ({"data": np.zeros((0, 5))}, r"data: has shape \(0, 5\)"),
+        ({"limits": "log"}, "limits 'log': must be 'zscale', 'minmax' or two values"),
+        ({"limits": (5, 5)}, "must be two finite values, the lower first"),
+        ({"downsample": 0}, "downsample 0: must be a whole number from 1"),
+        ({"apertures": [(1, 2)]}, r"apertures: holds \(1, 2\)"),
+        ({"cmap": "grey scale"}, "cmap 'grey scale': must be a colour map"),
+    ],
+)
+def test_wrong_images(arguments, message):
+    with pytest.raises(InputError, match=message):
+        plots.image(**{"data": np.zeros((5, 5)), **arguments})
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")])
+def test_figures_are_saved_by_their_suffix(tmp_path, suffix, magic):
+    path = plots.save(plots.light_curve(curve()), tmp_path / "deep" / f"lc.{suffix}")
+    assert path.read_bytes().startswith(magic)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("name", ["lc.jpg", "lc", "lc.fits"])
+def test_other_suffixes_are_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"must be one of \.png, \.pdf, \.svg"):
+        plots.save(plots.light_curve(curve()), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.pure
+def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    path = plots.save(plots.light_curve(curve()), tmp_path / "lc.png")
+    before = path.read_bytes()
+    figure = plots.light_curve(curve())
+    monkeypatch.setattr(matplotlib.axes.Axes, "draw", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError, match="division"):
+        plots.save(figure, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["lc.png"]
+
+
+@pytest.mark.pure
+def test_pyplot_is_never_touched():
+    code = (
+        "import sys, numpy as np\nfrom ezarchive import plots\nassert 'matplotlib' not in sys.modules\n"
+        "plots.image(np.zeros((4, 4)))\nassert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
