@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def root_id(conn: sa.Connection, name: str) -> int:
     UnknownNameError
         If there is no root of that name.
     """
-    found = dict(conn.execute(sa.select(root.c.name, root.c.root_id)).tuples().all())
+    found = dict(conn.execute(sa.select(root.c.name, root.c.root_id)).all())
     if name not in found:
         raise UnknownNameError("root", name, found)
     return found[name]
@@ -161,7 +162,7 @@ def tested(query: FrameQuery) -> list[sa.ColumnElement[Any]]:
     if any(is_glob(value) for value in query.names.get("object_raw", ())):
         found.append(frame.c.object_raw)
     if query.cone is not None:
-        found += [frame.c.s_region, frame.c.ra, frame.c.dec, frame.c.radius]
+        found.append(frame.c.s_region)
     return found
 
 
@@ -189,24 +190,22 @@ def _meeting(query: FrameQuery, rows: Sequence[Any]) -> list[Any]:
     """Return the rows whose footprint contains the point, or meets the cone."""
     assert query.cone is not None
     ra, dec, radius = query.cone
-    reach = 0.0 if query.point else radius
-    facts = np.array([(row.ra, row.dec, row.radius) for row in rows], dtype=float)
-    distance = sky.separation(facts[:, 0], facts[:, 1], ra, dec)
-    # A thousandth of an arcsec covers the rounding of stored numbers. NaN (no centre) leaves it to the footprint.
-    far = distance > facts[:, 2] + reach + 3e-7
-    chosen = [row for row, out in zip(rows, far, strict=True) if not out and row.s_region is not None]
-    if not chosen:
+    rows = [row for row in rows if row.s_region is not None]
+    if not rows:
         return []
-    outlines = parse_regions([row.s_region for row in chosen])
+    outlines = parse_regions([row.s_region for row in rows])
     good = sky.polygons_contain(outlines, ra, dec) if query.point else sky.polygons_meet_cone(outlines, ra, dec, radius)
-    return [row for row, inside in zip(chosen, good, strict=True) if inside]
+    return list(compress(rows, good.tolist()))
 
 
 def parse_regions(texts: Sequence[str]) -> list[np.ndarray]:
     """Return the vertices (n, 2) of many footprints, ICRS degrees; one pass over all numbers is faster than one a footprint."""
     parts = [text.split()[2:] for text in texts]
-    numbers = np.array([number for part in parts for number in part], dtype=float).reshape(-1, 2)
-    return np.split(numbers, np.cumsum([len(part) // 2 for part in parts])[:-1])
+    numbers = np.array([number for part in parts for number in part], dtype=float)
+    sizes = {len(part) for part in parts}
+    if len(sizes) == 1:
+        return list(numbers.reshape(len(parts), -1, 2))
+    return np.split(numbers.reshape(-1, 2), np.cumsum([len(part) // 2 for part in parts])[:-1])
 
 
 def _near(query: FrameQuery) -> sa.ColumnElement[bool]:

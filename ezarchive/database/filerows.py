@@ -69,7 +69,7 @@ def upsert_root(conn: sa.Connection, name: str, uri: str, kind: str) -> int:
 
 def root_ids(conn: sa.Connection) -> dict[str, int]:
     """Return the data roots of the database: name -> root_id."""
-    return {name: root_id for root_id, name in conn.execute(sa.select(root.c.root_id, root.c.name)).tuples()}
+    return {name: root_id for root_id, name in conn.execute(sa.select(root.c.root_id, root.c.name))}
 
 
 def set_online(conn: sa.Connection, root_id: int, online: bool) -> None:  # noqa: FBT001
@@ -125,7 +125,7 @@ def upsert_files(conn: sa.Connection, root_id: int, rows: Iterable[FileRow | tup
         new = {name: statement.excluded[name] for name in ("size", "mtime_ns", "inode", "state", "last_seen")}
         statement = statement.on_conflict_do_update(index_elements=["root_id", "relpath"], set_=new)
         found = conn.execute(statement.returning(file.c.relpath, file.c.file_id), values)
-        ids.update((bytes(relpath), file_id) for relpath, file_id in found.tuples())
+        ids.update((bytes(relpath), file_id) for relpath, file_id in found)
     return [ids[row.relpath] for row in listed]
 
 
@@ -202,7 +202,7 @@ def links(conn: sa.Connection, file_ids: Iterable[int]) -> dict[int, set[tuple[i
     found: dict[int, set[tuple[int, int]]] = {}
     for part in chunks(file_ids):
         query = sa.select(frame_file.c.file_id, frame_file.c.frame_id, frame_file.c.hdu).where(in_ids(frame_file.c.file_id, part))
-        for file_id, frame_id, hdu in conn.execute(query).tuples():
+        for file_id, frame_id, hdu in conn.execute(query):
             found.setdefault(file_id, set()).add((frame_id, hdu))
     return found
 

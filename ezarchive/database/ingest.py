@@ -30,7 +30,7 @@ from ezarchive.database.filerows import (
 )
 from ezarchive.database.models import NAME_IDS, file, frame, frame_cell, frame_file, frame_header, rollup, telescope
 from ezarchive.database.names import get_or_create
-from ezarchive.database.parts import chunks, in_ids
+from ezarchive.database.parts import chunks, in_ids, insert_many, reserve_ids
 from ezarchive.database.rows import frame_row
 from ezarchive.database.troubles import add_quarantine, resolve_quarantine
 from ezarchive.frames.record import Frame
@@ -147,11 +147,11 @@ def insert_frames(conn: sa.Connection, items: Iterable[tuple[Frame, Sequence[int
     """
     listed = list(items)
     name_ids = _name_ids(conn, [record for record, _, _ in listed])
-    ids: list[int] = []
-    for part in chunks(list(zip(listed, name_ids, strict=True)), 500):
-        rows = [frame_row(record, numbers) for (record, _, _), numbers in part]
-        statement = sa.insert(frame).returning(frame.c.frame_id, sort_by_parameter_order=True)
-        ids += conn.execute(statement, rows).scalars()
+    if not listed:
+        return []
+    ids = reserve_ids(conn, frame.c.frame_id, len(listed))
+    rows = [{"frame_id": frame_id, **frame_row(item[0], numbers)} for frame_id, item, numbers in zip(ids, listed, name_ids, strict=True)]
+    insert_many(conn, frame, list(rows[0]), (row.values() for row in rows))
     _write_around(conn, [(frame_id, cells, cards) for frame_id, (_, cells, cards) in zip(ids, listed, strict=True)])
     return ids
 
@@ -310,8 +310,5 @@ def _write_around(conn: sa.Connection, items: Sequence[tuple[int, Sequence[int],
     """Write the cells and headers of frames."""
     # In the order of the primary key, which is that of the pages on disk.
     cells = sorted({(int(cell), frame_id) for frame_id, numbers, _ in items for cell in numbers})
-    if cells:
-        conn.execute(sa.insert(frame_cell), [{"cell": cell, "frame_id": frame_id} for cell, frame_id in cells])
-    headers = [{"frame_id": frame_id, "cards": cards} for frame_id, _, cards in items if cards is not None]
-    if headers:
-        conn.execute(sa.insert(frame_header), headers)
+    insert_many(conn, frame_cell, ("cell", "frame_id"), cells)
+    insert_many(conn, frame_header, ("frame_id", "cards"), [(frame_id, cards) for frame_id, _, cards in items if cards is not None])

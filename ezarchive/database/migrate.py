@@ -18,6 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DatabaseError as EngineError
 
 from ezarchive.database.engine import make_engine, parse_url
 from ezarchive.errors import MigrationError
@@ -84,10 +85,18 @@ def upgrade(database: Database | sa.Engine | str, *, to: str = "head", folder: P
         if engine.dialect.name == "sqlite":
             if was is not None and backup:
                 _back_up(engine, was)
-            _upgrade_sqlite(engine, config, to)
+            work = _upgrade_sqlite
         else:
-            with engine.begin() as conn:
-                _run(conn, config, to)
+            work = _upgrade_postgresql
+        try:
+            work(engine, config, to)
+        except EngineError as err:
+            raise MigrationError(f"migration from {was} to {wanted}: {err.orig}; nothing was changed") from err
+
+
+def _upgrade_postgresql(engine: sa.Engine, config: Config, to: str) -> None:
+    with engine.begin() as conn:
+        _run(conn, config, to)
 
 
 def _run(conn: sa.Connection, config: Config, to: str) -> None:

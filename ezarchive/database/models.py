@@ -214,7 +214,6 @@ frame = Table(
     Index(None, "mjd_mid"),
     Index(None, "header_hash"),
     Index(None, "parent_id"),
-    sqlite_autoincrement=True,  # the id of a frame is never given again
 )
 
 frame_header = Table(
@@ -265,7 +264,6 @@ run = Table(
     _double("ended"),
     _text("counts"),  # JSON
     Index(None, "recipe_id"),
-    sqlite_autoincrement=True,
 )
 
 catalog = Table(
@@ -285,7 +283,6 @@ catalog = Table(
     _double("created", null=False),
     UniqueConstraint("frame_id", "run_id"),
     Index(None, "run_id"),
-    sqlite_autoincrement=True,
 )
 
 current_run = Table(

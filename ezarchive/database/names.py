@@ -90,14 +90,14 @@ def _by_key(conn: sa.Connection, keys: Iterable[str]) -> dict[str, int]:
     found = {}
     for table in (target_alias, target):
         query = sa.select(table.c.key, table.c.target_id).where(table.c.key.in_(listed))
-        found.update(conn.execute(query).tuples().all())
+        found.update(conn.execute(query).all())
     return found
 
 
 def _exact(conn: sa.Connection, what: str, names: Iterable[str]) -> dict[str, int]:
     table = NAME_TABLES[what]
     query = sa.select(table.c.name, table.c[NAME_IDS[what]]).where(table.c.name.in_(list(names)))
-    return dict(conn.execute(query).tuples().all())
+    return dict(conn.execute(query).all())
 
 
 def all_names(conn: sa.Connection, what: str) -> list[str]:
@@ -147,9 +147,9 @@ def _pairs(conn: sa.Connection, what: str) -> list[tuple[str, int]]:
     """Return what globs are compared with, and the ids: keys of targets and aliases, names of others."""
     if what != "objname":
         table = NAME_TABLES[what]
-        return list(conn.execute(sa.select(table.c.name, table.c[NAME_IDS[what]])).tuples())
+        return list(conn.execute(sa.select(table.c.name, table.c[NAME_IDS[what]])))
     queries = (sa.select(table.c.key, table.c.target_id) for table in (target, target_alias))
-    return [pair for query in queries for pair in conn.execute(query).tuples()]
+    return [pair for query in queries for pair in conn.execute(query)]
 
 
 def add_alias(conn: sa.Connection, objname: str, alias: str) -> None:

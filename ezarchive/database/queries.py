@@ -51,6 +51,18 @@ __all__ = [
 _ROW = (*(frame.c[name] for name in STORED), *(frame.c[NAME_IDS[name]] for name in DIMENSIONS), file.c.root_id, file.c.relpath, frame.c.hdu)
 _FRAMES = sa.select(*_ROW).join(file, file.c.file_id == frame.c.file_id)
 _FRAMES_AND_LOST = sa.select(*_ROW).outerjoin(file, file.c.file_id == frame.c.file_id)
+
+
+def _label(place: int, what: str) -> sa.Select[Any]:
+    table = NAME_TABLES[what]
+    number = table.c[NAME_IDS[what]]
+    wanted = sa.bindparam(what, type_=sa.BigInteger, expanding=True, literal_execute=True)
+    return sa.select(sa.literal_column(str(place)).label("place"), number.label("id"), table.c.name).where(number.in_(wanted))
+
+
+# Built once: making a statement costs more than running it.
+_LABELS = sa.union_all(*(_label(place, what) for place, what in enumerate(DIMENSIONS)))
+_ROOT_LABELS = sa.select(root.c.root_id, root.c.name, root.c.uri).where(root.c.root_id.in_(sa.bindparam("root_ids", expanding=True)))
 _MJD_MID, _N_STORED = STORED.index("mjd_mid"), len(STORED)
 
 
@@ -199,24 +211,16 @@ def _records(conn: sa.Connection, rows: Sequence[Any]) -> list[Frame]:
     if not rows:
         return []
     last = _N_STORED + len(DIMENSIONS)
-    ids = {what: {row[place] for row in rows} - {None} for place, what in enumerate(DIMENSIONS, _N_STORED)}
-    root_ids = {row[last] for row in rows} - {None}
-    names = _names(conn, ids)
-    roots = conn.execute(sa.select(root.c.root_id, root.c.name, root.c.uri).where(root.c.root_id.in_(root_ids))).tuples()
+    names = _names(conn, {what: {row[place] for row in rows} - {None} for place, what in enumerate(DIMENSIONS, _N_STORED)})
+    roots = conn.execute(_ROOT_LABELS, {"root_ids": list({row[last] for row in rows} - {None})})
     return Labels(names, {number: (name, uri) for number, name, uri in roots}).frames(rows)
 
 
 def _names(conn: sa.Connection, ids: dict[str, set[int]]) -> dict[str, dict[int, str]]:
     """Return the names behind ids, in one statement for all kinds of names."""
-    parts = []
-    for what in DIMENSIONS:
-        table = NAME_TABLES[what]
-        number = table.c[NAME_IDS[what]]
-        labelled = sa.select(sa.literal(what, sa.Text).label("what"), number.label("id"), table.c.name)
-        parts.append(labelled.where(in_ids(number, sorted(ids[what]))))
     found: dict[str, dict[int, str]] = {what: {} for what in DIMENSIONS}
-    for what, number, name in conn.execute(sa.union_all(*parts)):
-        found[what][number] = name
+    for place, number, name in conn.execute(_LABELS, {what: sorted(numbers) for what, numbers in ids.items()}):
+        found[DIMENSIONS[place]][number] = name
     return found
 
 

@@ -137,11 +137,11 @@ class Labels:
         -------
         list of Frame
         """
-        n, new, fsdecode = len(STORED), Frame.__new__, os.fsdecode
+        last, new, fsdecode = len(STORED), Frame.__new__, os.fsdecode
         site, telescope, camera, filter_, target = self._names
         made = []
         for row in rows:
-            *_, site_id, telescope_id, camera_id, filter_id, target_id, root_id, relpath, hdu = row
+            site_id, telescope_id, camera_id, filter_id, target_id, root_id, relpath, hdu = row[last:]
             if root_id is None:
                 root, path = None, None
             else:
@@ -151,7 +151,7 @@ class Labels:
             frame = new(Frame)
             # A frozen record's __init__ sets 50 fields one by one, at five times the cost of filling its dictionary.
             frame.__dict__.update(
-                zip(STORED, row[:n], strict=True), root=root, relpath=relpath, path=path, hdu=hdu or 0, observatory=site(site_id),
+                zip(STORED, row, strict=False), root=root, relpath=relpath, path=path, hdu=hdu or 0, observatory=site(site_id),
                 telname=telescope(telescope_id), telkey=camera(camera_id), filter=filter_(filter_id), objname=target(target_id), origin={},
             )  # fmt: skip
             made.append(frame)

@@ -185,4 +185,4 @@ def _version(text: str) -> tuple[int, int]:
 def _read_meta(conn: sa.Connection, url: sa.URL) -> dict[str, str]:
     if not sa.inspect(conn).has_table("archive_meta"):
         raise DatabaseError(f"database {shown(url)}: holds no archive (no table archive_meta)")
-    return dict(conn.execute(sa.select(archive_meta.c.key, archive_meta.c.value)).tuples().all())
+    return dict(conn.execute(sa.select(archive_meta.c.key, archive_meta.c.value)).all())

@@ -129,7 +129,7 @@ def _source(name: str) -> sa.ColumnElement[Any]:
 
 def _lookup(conn: sa.Connection, what: str) -> dict[int, str]:
     table = NAME_TABLES[what]
-    return dict(conn.execute(sa.select(table.c[NAME_IDS[what]], table.c.name)).tuples().all())
+    return dict(conn.execute(sa.select(table.c[NAME_IDS[what]], table.c.name)).all())
 
 
 def _pieces(

@@ -199,7 +199,6 @@ def _frames() -> None:
         sa.ForeignKeyConstraint(["target_id"], ["target.target_id"], name=op.f("fk_frame_target_id")),
         sa.ForeignKeyConstraint(["telescope_id"], ["telescope.telescope_id"], name=op.f("fk_frame_telescope_id")),
         sa.PrimaryKeyConstraint("frame_id", name=op.f("pk_frame")),
-        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_frame_filter_id_mjd_mid"), "frame", ["filter_id", "mjd_mid"])
     op.create_index(op.f("ix_frame_header_hash"), "frame", ["header_hash"])
@@ -263,7 +262,6 @@ def _measurements() -> None:
         sa.Column("counts", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["recipe_id"], ["recipe.recipe_id"], name=op.f("fk_run_recipe_id")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
-        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_run_recipe_id"), "run", ["recipe_id"])
     op.create_table(
@@ -284,7 +282,6 @@ def _measurements() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_catalog_run_id")),
         sa.PrimaryKeyConstraint("catalog_id", name=op.f("pk_catalog")),
         sa.UniqueConstraint("frame_id", "run_id", name=op.f("uq_catalog_frame_id_run_id")),
-        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_catalog_run_id"), "catalog", ["run_id"])
     op.create_table(
