@@ -40,6 +40,8 @@ class Members:
         Its row and column.
     value : ndarray of float
         Its value, background-subtracted.
+    noise : ndarray of float
+        The noise of the sky in it.
     n : int
         Number of sources.
     """
@@ -48,6 +50,7 @@ class Members:
     y: np.ndarray
     x: np.ndarray
     value: np.ndarray
+    noise: np.ndarray
     n: int
 
     def sum(self, what: np.ndarray | None = None, where: np.ndarray | slice = slice(None)) -> np.ndarray:
@@ -66,16 +69,24 @@ class KronSums:
     area: np.ndarray
 
 
-def members(data: np.ndarray, segmap: np.ndarray, n: int) -> Members:
+def members(pixels: Pixels, segmap: np.ndarray, n: int) -> Members:
     """List the pixels of every source of a segmentation map (0: none; source ``i`` has the value ``i + 1``)."""
     flat = np.flatnonzero(segmap.ravel())
     y, x = np.divmod(flat, segmap.shape[1])
-    return Members(segmap.ravel()[flat].astype(np.int64) - 1, y, x, data.ravel()[flat].astype(float), n)
+    noise = pixels.noise.ravel()[flat].astype(float) if pixels.has_map else np.full(flat.size, pixels.noise)
+    return Members(segmap.ravel()[flat].astype(np.int64) - 1, y, x, pixels.data.ravel()[flat].astype(float), noise, n)
 
 
-def isophotal_area(pixels: Members, threshold: np.ndarray) -> np.ndarray:
-    """Return the number of pixels whose unsmoothed value exceeds the analysis threshold of their source."""
-    return pixels.sum(where=pixels.value > threshold[pixels.source])
+def isophotal_area(pixels: Members, n_sigma: float) -> np.ndarray:
+    """Return the number of pixels of each source whose unsmoothed value exceeds so many sigma."""
+    return pixels.sum(where=pixels.value > n_sigma * pixels.noise)
+
+
+def least_noise(pixels: Members, noise: float | np.ndarray) -> np.ndarray:
+    """Return the least noise (a number or a map) within each source: thresholds are quoted for it, as in SExtractor."""
+    least = np.full(pixels.n, np.inf)
+    np.minimum.at(least, pixels.source, noise[pixels.y, pixels.x] if isinstance(noise, np.ndarray) else noise)
+    return least
 
 
 def fwhm(pixels: Members, objects: np.ndarray, threshold: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
@@ -104,7 +115,7 @@ def fwhm(pixels: Members, objects: np.ndarray, threshold: np.ndarray, ceiling: n
     """
     floor = np.maximum(objects["peak"] / 5.0, threshold)
     chosen = (pixels.value > floor[pixels.source]) & (pixels.value < ceiling[pixels.source])
-    core = Members(*(v[chosen] for v in (pixels.source, pixels.y, pixels.x, pixels.value)), pixels.n)
+    core = Members(*(v[chosen] for v in (pixels.source, pixels.y, pixels.x, pixels.value, pixels.noise)), pixels.n)
     distance2 = (core.x - objects["x"][core.source]) ** 2 + (core.y - objects["y"][core.source]) ** 2
     # Values relative to the peak: the slope is the same, and squares of the squares stay within range.
     value = core.value / objects["peak"][core.source]
