@@ -212,6 +212,7 @@ def image(
     limits: str | tuple[float, float] = "zscale",
     downsample: int | None = None,
     apertures: Iterable[Sequence[float]] = (),
+    corner: tuple[int, int] = (0, 0),
     title: str | None = None,
     label: str | None = None,
     cmap: str = "gray",
@@ -230,6 +231,8 @@ def image(
         Pixels to average along each axis; by default so many that at most 1200 are drawn.
     apertures : iterable of (x, y, radius) or (x, y, a, b, theta)
         Circles, or ellipses with their semi-axes; 0-based pixels of the full image, theta in degrees counter-clockwise from +x.
+    corner : (int, int)
+        Column and row of the full image at which ``data`` begins, when it is a piece of it.
     title : str, optional
         Above the axes.
     label : str, optional
@@ -264,10 +267,11 @@ def image(
     axes = figure.add_subplot(projection=wcs.celestial if wcs is not None else None)
     ramp = colormaps[cmap].with_extremes(bad="#F3C9C4")
     # The last block may reach over the edge: the extent is that of whole blocks, the view that of the image.
-    extent = (-0.5, shown.shape[1] * step - 0.5, -0.5, shown.shape[0] * step - 0.5)
+    left, bottom = corner[0] - 0.5, corner[1] - 0.5
+    extent = (left, left + shown.shape[1] * step, bottom, bottom + shown.shape[0] * step)
     drawn = axes.imshow(shown, origin="lower", extent=extent, cmap=ramp, vmin=low, vmax=high, interpolation="nearest")
-    axes.set_xlim(-0.5, nx - 0.5)
-    axes.set_ylim(-0.5, ny - 0.5)
+    axes.set_xlim(left, left + nx)
+    axes.set_ylim(bottom, bottom + ny)
     _draw_apertures(axes, list(apertures))
     if wcs is not None:
         _label_sky(axes)

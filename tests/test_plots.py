@@ -217,6 +217,14 @@ def test_an_image_keeps_the_pixels_of_the_full_one():
 
 
 @pytest.mark.pure
+def test_a_piece_of_an_image_lies_in_its_place():
+    axes = plots.image(np.zeros((20, 30)), corner=(100, 50)).axes[0]
+    assert tuple(axes.images[0].get_extent()) == (99.5, 129.5, 49.5, 69.5)
+    assert axes.get_xlim() == (99.5, 129.5)
+    assert axes.get_ylim() == (49.5, 69.5)
+
+
+@pytest.mark.pure
 def test_big_images_are_averaged_by_themselves():
     assert max(plots.image(np.zeros((10, 5000), np.float32)).axes[0].images[0].get_array().shape) <= 1200
     assert plots.image(np.zeros((10, 700), np.float32)).axes[0].images[0].get_array().shape == (10, 700)
