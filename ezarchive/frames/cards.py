@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from astropy.io import fits
 
@@ -102,10 +102,9 @@ class Cards(Mapping[str, Value]):
             value = float(match[1].upper().replace("D", "E")) if match else math.nan
         return float(value) if math.isfinite(value) else None
 
-    def select(self, pattern: re.Pattern[str]) -> bytes:
-        """Return the first card of each keyword that matches, as they lie in the header."""
-        match = pattern.match
-        return b"".join([self.raw[at : at + CARD] for keyword, at in self._where.items() if match(keyword)])
+    def select(self, wanted: Callable[[str], bool]) -> bytes:
+        """Return the first card of each keyword that is wanted, as they lie in the header."""
+        return b"".join([self.raw[at : at + CARD] for keyword, at in self._where.items() if wanted(keyword)])
 
     def _read(self, keyword: str) -> tuple[Value, str]:
         found = self._values.get(keyword)

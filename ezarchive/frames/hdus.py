@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
 from ezarchive.errors import FrameError
@@ -275,8 +276,11 @@ def _find_end(buffer: bytes, start: int) -> int:
 
 
 def _describe(index: int, raw: bytes, data_offset: int) -> HDU:
-    # What describes the data unit comes first, but for the compression's own cards.
-    cards = Cards(raw if b"ZIMAGE  =" in raw else raw[: 40 * CARD])
+    # What describes the data unit stands in the first cards, but for some rare ones.
+    whole = b"ZIMAGE  =" in raw or b"GROUPS  =" in raw
+    cards = Cards(raw if whole else raw[: 16 * CARD])
+    if not whole and "NAXIS8" in cards:
+        cards = Cards(raw)
     bitpix, shape = _whole(cards, "BITPIX", index), _shape(cards, "NAXIS", index)
     if bitpix not in _BITPIX:
         raise FrameError("bad_header", f"HDU {index}: BITPIX is {bitpix} and must be one of {', '.join(map(str, _BITPIX))}")
@@ -348,6 +352,9 @@ def _restored(raw: bytes) -> bytes:
 
 
 def _hashed_cards(raw: bytes) -> list[bytes]:
-    cards = [raw[at : at + CARD] for at in range(0, len(raw), CARD)]
-    structure = _STRUCTURE.match
-    return [card.rstrip() for card in cards if card[:8] not in _NOT_HASHED and not structure(card[:8])]
+    return [raw[at : at + CARD].rstrip() for at in range(0, len(raw), CARD) if _is_hashed(raw[at : at + 8])]
+
+
+@lru_cache(maxsize=20_000)
+def _is_hashed(head: bytes) -> bool:
+    return head not in _NOT_HASHED and not _STRUCTURE.match(head)

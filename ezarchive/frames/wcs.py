@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from astropy.io import fits
@@ -70,6 +71,11 @@ def wcs_from_header(header: fits.Header | Cards) -> WCS | None:
     return wcs
 
 
+@lru_cache(maxsize=20_000)
+def _is_core(keyword: str) -> bool:
+    return _CARDS.match(keyword) is not None
+
+
 def _is_celestial(cards: Cards) -> bool:
     types = [cards.text("CTYPE1") or "", cards.text("CTYPE2") or ""]
     return all(_CELESTIAL.match(text) for text in types)
@@ -94,7 +100,7 @@ def _distortion(cards: Cards) -> tuple[list[str], bool, bool]:
     """
     types = [(cards.text(keyword) or "").upper() for keyword in ("CTYPE1", "CTYPE2")]
     has_sip = any(f"{name}_ORDER" in cards for name in ("A", "B", "AP", "BP"))
-    polynomial = any(int(match[1]) >= 5 for match in map(_PV.match, cards) if match)
+    polynomial = b"PV" in cards.raw and any(int(match[1]) >= 5 for match in map(_PV.match, cards) if match)
     if all(text.endswith("-TPV") for text in types):
         return types, False, False
     if polynomial and all(text.endswith("-TAN") for text in types):
@@ -106,7 +112,7 @@ def _distortion(cards: Cards) -> tuple[list[str], bool, bool]:
 
 def _core_cards(cards: Cards, types: list[str], drop_pv: bool) -> bytes:
     """Return the cards for wcslib, in ASCII (what is none can only stand in comments that nobody reads here)."""
-    raw = cards.select(_CARDS)
+    raw = cards.select(_is_core)
     if raw.translate(None, _PRINTABLE):
         raw = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in raw)
     core = [raw[at : at + CARD] for at in range(0, len(raw), CARD)]

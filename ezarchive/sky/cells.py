@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.errors import InputError
 
+# The default starts a pool of threads with every call, which takes 1 ms.
+_THREADS = 1
+
 CELL_ORDER = 7
 """Order of the cells that frames are filed under: 27.5 arcmin a side."""
 
@@ -38,7 +41,9 @@ def cell_of(ra: ArrayLike, dec: ArrayLike, order: int = CELL_ORDER) -> NDArray[n
     if ra.size == 0:
         return np.empty(0, np.int64)
     _check_positions(ra, dec)
-    return nested.lonlat_to_healpix(Longitude(ra, units.deg), Latitude(dec, units.deg), np.uint8(order)).astype(np.int64)
+    return nested.lonlat_to_healpix(Longitude(ra, units.deg), Latitude(dec, units.deg), np.uint8(order), num_threads=_THREADS).astype(
+        np.int64
+    )
 
 
 def cells_of_polygon(vertices: ArrayLike, order: int = CELL_ORDER) -> NDArray[np.int64]:
@@ -66,13 +71,12 @@ def cells_of_polygon(vertices: ArrayLike, order: int = CELL_ORDER) -> NDArray[np
     if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 3:
         raise InputError(f"vertices: must have shape (n, 2) with n of 3 or more, found {vertices.shape}")
     _check_positions(vertices[:, 0], vertices[:, 1])
-    longitude, latitude = Longitude(vertices[:, 0], units.deg), Latitude(vertices[:, 1], units.deg)
-    # The corners' own cells stand in for a polygon that has no area.
-    corners = nested.lonlat_to_healpix(longitude, latitude, np.uint8(order))
     if len({tuple(corner) for corner in vertices.tolist()}) < 3:
-        return np.unique(corners).astype(np.int64)
+        # Without an area there are still the corners.
+        return np.unique(cell_of(vertices[:, 0], vertices[:, 1], order))
+    longitude, latitude = Longitude(vertices[:, 0], units.deg), Latitude(vertices[:, 1], units.deg)
     found, _, _ = nested.polygon_search(longitude, latitude, np.uint8(order), flat=True)
-    return np.unique(np.concatenate([found, corners])).astype(np.int64)
+    return np.sort(found).astype(np.int64)
 
 
 def cells_of_cone(ra: float, dec: float, radius: float, order: int = CELL_ORDER) -> NDArray[np.int64]:

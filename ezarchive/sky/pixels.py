@@ -216,6 +216,7 @@ def _det(matrices: Floats) -> Floats:
         return matrices[..., 0, 0] * matrices[..., 1, 1] - matrices[..., 0, 1] * matrices[..., 1, 0]
 
 
+@lru_cache(maxsize=256)
 def _border(nx: int, ny: int) -> Floats:
     """Return points along the outer edge of the pixels, `_SEGMENTS` a side, counter-clockwise on the pixels."""
     t = np.arange(_SEGMENTS) / _SEGMENTS
