@@ -206,6 +206,9 @@ class _Sums:
     def result(self, gain: float | None) -> ApertureSums:
         flux, sky = (np.where(self.area > 0, v, np.nan) for v in (self.flux, self.sky))
         bits = self.bits
+        # An aperture that only brushes the edge of the image may hold not one of the points that are summed.
+        nothing = (self.area == 0) & ((bits & ~_BIT["OFF_IMAGE_PARTLY"]) == 0)
+        bits[nothing] = _BIT["OFF_IMAGE"]
         bits[flux <= 0] |= _BIT["NON_POSITIVE"]
         if gain is None:
             bits |= np.int16(_BIT["NO_GAIN"])

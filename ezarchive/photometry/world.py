@@ -42,7 +42,7 @@ def sky_columns(wcs: WCS | None, values: Mapping[str, np.ndarray]) -> dict[str, 
     covariance = _covariance(values)
     native, equatorial = sky.native_jacobian(wcs, x, y), sky.jacobian(wcs, x, y)
     theta_sky = _position_angle(native, covariance)
-    scale = np.sqrt(np.abs(np.linalg.det(equatorial)))
+    scale = np.sqrt(np.abs(equatorial[:, 0, 0] * equatorial[:, 1, 1] - equatorial[:, 0, 1] * equatorial[:, 1, 0]))
     known = np.isfinite(ra) & np.isfinite(dec)
     cells = sky.cell_of(np.where(known, ra, 0.0), np.where(known, dec, 0.0), _HEALPIX_ORDER)
     return {
