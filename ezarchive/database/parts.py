@@ -57,15 +57,24 @@ def insert_many(conn: sa.Connection, table: sa.Table, columns: Sequence[str], ro
     listed = ", ".join(quoted.quote(name) for name in columns)
     name = quoted.format_table(table)
     if conn.dialect.name == "postgresql":
-        driver = conn.connection.driver_connection
-        assert driver is not None
-        with driver.cursor() as cursor, cursor.copy(f"COPY {name} ({listed}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(tuple(row))
+        _copy(conn, f"COPY {name} ({listed}) FROM STDIN", rows)
         return
     values = [tuple(row) for row in rows]
     if values:
         conn.exec_driver_sql(f"INSERT INTO {name} ({listed}) VALUES ({', '.join('?' * len(columns))})", values)
+
+
+def _copy(conn: sa.Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    driver, dbapi = conn.connection.driver_connection, conn.dialect.dbapi
+    assert driver is not None
+    assert dbapi is not None
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(tuple(row))
+    except dbapi.Error as err:
+        # The driver was called directly: its errors become SQLAlchemy's, as those of any other statement.
+        raise sa.exc.DBAPIError.instance(statement, None, err, dbapi.Error, dialect=conn.dialect) from err
 
 
 class bytes_hold(FunctionElement[bool]):  # noqa: N801  a SQL function

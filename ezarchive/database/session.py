@@ -122,9 +122,11 @@ class Database:
                 yield conn
 
     def connect(self) -> sa.Connection:
-        """Return a connection for reading, a context manager; what it sees stays the same on SQLite as long as it is open."""
+        """Return a connection for reading, a context manager; it sees one state of the database as long as it is open."""
         with translated(self.engine.url):
-            return self.engine.connect()
+            conn = self.engine.connect()
+            # SQLite always does so.
+            return conn.execution_options(isolation_level="REPEATABLE READ") if self.dialect == "postgresql" else conn
 
     def optimize(self) -> None:
         """Renew the statistics that the query planner goes by; worth it after many rows have come."""
