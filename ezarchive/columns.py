@@ -46,7 +46,7 @@ FRAME = (
     Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "centre of the frame, ICRS"),
     Column("radius", "float64", "deg", "phys.angSize", "largest distance of the footprint from the centre"),
     Column("s_region", "str", None, "pos.outline;obs.field", "footprint, as POLYGON ICRS ra dec ..."),
-    Column("pixel_scale", "float64", "arcsec/pix", "instr.pixel", "square root of the area of the central pixel"),
+    Column("pixel_scale", "float64", "arcsec/pix", "phys.angSize;instr.pixel", "square root of the area of the central pixel"),
     Column("gain", "float64", "electron/count", "instr.param", "electrons per stored unit"),
     Column("read_noise", "float64", "electron", "instr.det.noise", "read noise"),
     Column("saturation", "float64", "count", "instr.saturation", "level from which pixels are saturated, stored unit"),
@@ -72,7 +72,7 @@ FRAME = (
 
 # The names of a frame; the database keeps each in a table of its own.
 NAMES = (
-    Column("observatory", "str", None, "meta.id;obs.observatory", "site"),
+    Column("observatory", "str", None, "meta.id;instr.obsty", "site"),
     Column("telkey", "str", None, "meta.id;instr", "site, camera, readout mode and binning, as 7DT_C361K_HIGH_1x1"),
     Column("telname", "str", None, "meta.id;instr.tel", "telescope"),
     Column("objname", "str", None, "meta.id;src", "target"),

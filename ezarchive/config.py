@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -26,7 +26,8 @@ RootKind = Literal["science", "reference", "calibration"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A number is taken for a text where one is asked for: `EZARCHIVE__NAME=2024`.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class RootSettings(_Frozen):
@@ -152,12 +153,20 @@ def create(home: Path | str, settings: Settings) -> Path:
     ------
     ArchiveExistsError
         If ``home`` holds one already.
+    ConfigError
+        If a path is not UTF-8.
     """
     path = Path(home) / FILE_NAME
+    try:
+        content = to_toml(settings).encode()
+    except UnicodeEncodeError as err:
+        raise ConfigError(
+            f"{path}: a setting holds a name that is not UTF-8, which TOML cannot: {err.object[err.start - 20 : err.end]!r}"
+        ) from err
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(to_toml(settings))
+        with path.open("xb") as stream:
+            stream.write(content)
     except FileExistsError as err:
         raise ArchiveExistsError(f"{home}: holds an archive already; Archive.open() opens it") from err
     return path
@@ -184,6 +193,8 @@ def root_settings(name: str, value: str | os.PathLike[str] | Mapping[str, Any] |
     values.setdefault("kind", _kind_from_name(name))
     if "path" not in values:
         raise ConfigError(f"root {name!r}: has no path")
+    if not isinstance(values["path"], (str, os.PathLike)):
+        raise ConfigError(f"root {name!r}: path must be a path, found {values['path']!r}")
     values["path"] = Path(values["path"]).expanduser().absolute()
     try:
         return RootSettings(**values)
@@ -219,7 +230,8 @@ def _explain(err: ValidationError, where: str, model: type[BaseModel]) -> str:
         parent: Any = model
         for part in first["loc"][:-1]:
             known = getattr(parent, "model_fields", {}).get(str(part))
-            parent = known.annotation if known is not None else RootSettings if parent is model else parent
+            # Below a mapping (roots, sites) the part is a name of the user's own, and the mapping's values are what is looked at.
+            parent = known.annotation if known is not None else get_args(parent)[-1]
         return f"{where}: setting {place!r}: {near_misses(str(first['loc'][-1]), getattr(parent, 'model_fields', {}))}"
     return f"{where}: setting {place!r}: {first['msg']}, found {first.get('input')!r}"
 
@@ -240,6 +252,8 @@ def _merge_environment(values: dict[str, Any], environ: Mapping[str, str]) -> No
         target = values
         for parent in parents:
             target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{key}: {parent!r} is no table of settings")
         try:
             target[leaf] = json.loads(text)
         except json.JSONDecodeError:
@@ -282,5 +296,7 @@ def _toml(value: Any) -> str:
         return repr(value)
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None) + "}"
     # A JSON string is a TOML basic string, but for DEL.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
