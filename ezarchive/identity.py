@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ezarchive.database.ingest import KnownFile, KnownFrame, Signature
 from ezarchive.errors import FrameError
-from ezarchive.frames.header import ReadFrame, hash_data
+from ezarchive.frames.header import ReadFrame, data_hash
 from ezarchive.reading import Reading
 
 SAME = ("unchanged", "returned")
@@ -264,7 +264,7 @@ class _Lazy:
 def _hash(path: bytes, hdu: int) -> str | None:
     """Return the hash of a data unit, or None if it cannot be read any more (the walk says why)."""
     try:
-        return hash_data(Path(os.fsdecode(path)), hdu)
+        return data_hash(os.fsdecode(path), hdu)
     except (OSError, FrameError):
         return None
 

@@ -143,7 +143,8 @@ class Ledger:
             folder = decision.reading.relpath.rpartition(b"/")[0]
             for known, read in zip(decision.frames, decision.reading.frames, strict=True):
                 if read.parent_name is not None:
-                    found = find_parent(conn, self._root_id, folder, read.parent_name, known.frame_id, read.frame.hdu)
+                    hdu = read.frame.hdu if read.parent_hdu is None else read.parent_hdu
+                    found = find_parent(conn, self._root_id, folder, read.parent_name, known.frame_id, hdu)
                     if found is not None:
                         parents[known.frame_id] = found
         ingest.set_parent(conn, parents)

@@ -22,7 +22,7 @@ from ezarchive.database import ingest, queries, upkeep
 from ezarchive.database.filerows import root_ids
 from ezarchive.errors import FrameError, InputError
 from ezarchive.files import is_temporary, sha256_file
-from ezarchive.frames.header import hash_data
+from ezarchive.frames.header import data_hash
 from ezarchive.ledger import plain
 from ezarchive.walk import Walk, identity
 
@@ -264,7 +264,7 @@ class _Audit:
         fresh: dict[int, str] = {}
         for item in part:
             try:
-                found = hash_data(item.path, item.copy.hdu) if isinstance(item, _DataUnit) else sha256_file(item.path)
+                found = data_hash(item.path, item.copy.hdu) if isinstance(item, _DataUnit) else sha256_file(item.path)
             except (OSError, FrameError) as err:
                 self.changed.append(Finding(item.shown, f"cannot be read: {err}"))
                 continue

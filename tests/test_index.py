@@ -106,7 +106,7 @@ def test_a_file_replaced_by_another_is_another_frame(archive, data, how):
         write(path, 1, pixels=2, old=False)
     else:
         with path.open("r+b") as stream:
-            stream.seek(-2000, 2)
+            stream.seek(-2800, 2)
             stream.write(b"\x42")
     assert counts(index(archive)) == {"changed": 1, "frames": 1}
     rows = dict(trees.rows(archive, "SELECT frame_id, file_id FROM frame"))
