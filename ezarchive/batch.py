@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -14,7 +16,7 @@ from ezarchive import columns, pool
 from ezarchive.catalogs import paths
 from ezarchive.database import filerows, queries, runs, troubles
 from ezarchive.errors import CodedError, InputError
-from ezarchive.files import Lock
+from ezarchive.files import Lock, is_temporary
 from ezarchive.frames.record import Frame
 from ezarchive.measure import METHODS, Done, MeasureOptions, Task, measure_frame
 
@@ -119,7 +121,12 @@ def measure(
             recipe_id = runs.get_recipe(conn, method, recipe.parameters(), recipe.apertures())
             done = set() if again else runs.measured(conn, recipe_id, [frame.frame_id for frame in chosen])
             todo = [frame for frame in chosen if frame.frame_id not in done]
-            run_id = runs.open_run(conn, recipe_id, _versions()).run_id if todo else None
+            run = runs.open_run(conn, recipe_id, _versions()) if todo else None
+            if run is None and chosen:
+                runs.close_unfinished(conn, recipe_id)
+        run_id = None if run is None else run.run_id
+        if run is not None and run.resumed:
+            _remove_leftovers(archive.home / paths.CATALOGS / str(run.run_id))
         batch = _Batch(archive, method, recipe_id, run_id, recipe)
         if run_id is not None:
             largest = max(frame.naxis1 * frame.naxis2 for frame in todo)
@@ -172,6 +179,13 @@ def _frame_id(item: Any) -> int:
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a batch that was killed; the lock says that nobody is writing them."""
+    for place, _, names in os.walk(folder):
+        for name in filter(is_temporary, names):
+            (Path(place) / name).unlink(missing_ok=True)
 
 
 class _Batch:

@@ -93,8 +93,8 @@ def test_wrong_arguments(archive):
         archive.measure(detecton_sigma=3)
     with pytest.raises(InputError, match="detection_sigma=-1: must be finite and positive"):
         archive.measure(detection_sigma=-1)
-    with pytest.raises(InputError, match="minarea=2.5: must be a whole number"):
-        archive.measure(minarea=2.5)
+    with pytest.raises(InputError, match="detect_minarea=2.5: must be a whole number"):
+        archive.measure(detect_minarea=2.5)
     with pytest.raises(InputError, match="workers=0"):
         archive.measure(workers=0)
     assert not archive.runs()

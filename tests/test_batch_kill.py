@@ -66,10 +66,10 @@ def dump(home: Path):
     """The archive's measurements, free of times, counters and surrogate ids."""
     with Archive.open(home) as archive:
         rows = archive.sql(
-            "SELECT f.relpath, c.method, c.n_rows, c.seeing, c.depth, c.depth_aperture, c.apertures, c.path, c.sha256"
+            "SELECT f.path AS file, c.method, c.n_rows, c.seeing, c.depth, c.depth_aperture, c.apertures, c.path, c.sha256"
             " FROM catalogs c JOIN frames f USING (frame_id) ORDER BY ALL"
         )
-        runs = [(run.n_frames, run.ended is not None) for run in archive.runs()]
+        runs = [(run.n_catalogs, run.ended is not None) for run in archive.runs()]
         catalogs = sorted(str(path.relative_to(home)) for path in (home / "catalogs").rglob("*.parquet"))
         contents = [pq.read_table(home / path).to_pydict() for path in catalogs]
         assert not archive.quarantine()

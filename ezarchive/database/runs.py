@@ -165,6 +165,13 @@ def close_run(conn: sa.Connection, run_id: int, counts: Mapping[str, int] | None
     conn.execute(sa.update(run).where(run.c.run_id == run_id).values(ended=now(), counts=text))
 
 
+def close_unfinished(conn: sa.Connection, recipe_id: int) -> None:
+    """Close the runs of a recipe that were stopped after their last frame; to be called when nothing is left to do."""
+    unfinished = sa.select(run.c.run_id).where(run.c.recipe_id == recipe_id, run.c.ended.is_(None))
+    for run_id in conn.execute(unfinished).scalars().all():
+        close_run(conn, run_id)
+
+
 def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = None) -> int:
     """Make light curves use the catalogs of a run, also when newer ones come.
 
