@@ -176,6 +176,7 @@ class ArchiveImage(ShownImage):
         """
         if save:
             raise InputError("save=True: a mask of invalid pixels is not stored (it is quickly made again); must be False")
+        self._check_switches(save=save, save_fig=save_fig)
         made = mask.invalid_mask(self.data, threshold_invalid_connection)
         self._maps["invalid"] = made
         say(f"{self.path.name}: {int(made.sum())} invalid pixels", verbose)
@@ -212,6 +213,7 @@ class ArchiveImage(ShownImage):
         ndarray of bool, shape (ny, nx)
             True is bad; a new array.
         """
+        self._check_switches(save=save, save_fig=save_fig)
         given = {"x_position": x_position, "y_position": y_position, "radius_arcsec": radius_arcsec}
         for name, value in given.items():
             if value is None:
@@ -258,6 +260,7 @@ class ArchiveImage(ShownImage):
         ndarray of bool, shape (ny, nx)
             True is bad; a new array.
         """
+        self._check_switches(save=save, save_fig=save_fig)
         former = self._mask("target_srcmask", target_srcmask)
         level = self.saturation if saturation_level is None else saturation_level
         made = mask.source_mask(self.data, former, sigma=sigma, radius_factor=mask_radius_factor, saturation=level)
@@ -301,6 +304,7 @@ class ArchiveImage(ShownImage):
         MeshBackground
             ``.level()`` gives the pixels.
         """
+        self._check_switches(save=save, save_fig=save_fig)
         made, inputs = self._mesh(target_srcmask, target_ivpmask, box_size, filter_size)
         if not is_2D_bkg:
             made = MeshBackground.constant(_mean_level(made), made.global_rms, made.shape)
@@ -335,6 +339,7 @@ class ArchiveImage(ShownImage):
         MeshBackground
             ``.rms()`` gives the pixels.
         """
+        self._check_switches(save=save, save_fig=save_fig)
         made, inputs = self._mesh(target_srcmask, target_ivpmask, box_size, filter_size)
         self._keep("rms", made, {"method": "mesh", "box_size": box_size, "filter_size": filter_size}, inputs, save)
         say(f"{self.path.name}: noise {made.global_rms:.6g} per pixel", verbose)
@@ -380,6 +385,7 @@ class ArchiveImage(ShownImage):
         MeasurementError
             ``no_masters`` or ``no_gain``.
         """
+        self._check_switches(save=save, save_fig=save_fig)
         if self.gain is None:
             raise MeasurementError("no_gain", f"{self.path}: its gain is unknown; the header (EGAIN) or an instrument rule must tell it")
         images = {kind: self._master(kind, given) for kind, given in (("bias", mbias), ("dark", mdark), ("flat", mflat))}
@@ -436,10 +442,14 @@ class ArchiveImage(ShownImage):
 
     # ------------------------------------------------------------------ what the switches do
 
+    def _check_switches(self, *, save: bool, save_fig: bool) -> None:
+        """Refuse, before any work, what has no place to be written to."""
+        for name, value in (("save", save), ("save_fig", save_fig)):
+            if value and (self._handle is None or self.frame_id is None):
+                raise InputError(f"{name}=True: must be False for an image that belongs to no archive")
+
     def _keep(self, kind: str, value: Any, parameters: dict[str, Any], inputs: dict[str, Any], save: bool) -> None:
         if save:
-            if self._handle is None:
-                raise InputError("save=True: must be False for an image that belongs to no archive")
             save_map(self._handle, self.frame, kind, value, parameters, inputs)
         self._maps[kind] = value
 
@@ -450,8 +460,6 @@ class ArchiveImage(ShownImage):
         limits = (0.0, 1.0) if pixels.dtype == bool else "zscale"
         figure = plots.image(pixels.astype(np.float32), limits=limits, title=f"{self.path.name}: {what}")
         if save_fig:
-            if self._handle is None:
-                raise InputError("save_fig=True: must be False for an image that belongs to no archive")
             name = f"{encode_part(frame_stem(self.frame.relpath))}.{self.frame_id}.{what}.png"
             plots.save(figure, self._handle.home / "figures" / name)
         if visualize:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -110,11 +112,11 @@ def read_map(path: Path) -> MeshBackground | np.ndarray:
         ``vanished`` or ``bad_map``.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files if name != "provenance"}
     except FileNotFoundError as err:
         raise FrameError("vanished", f"{path}: the archive names this map, but it is not there; calculate it again with save=True") from err
-    except (OSError, ValueError, KeyError, EOFError) as err:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as err:
         raise FrameError("bad_map", f"{path}: is no whole map: {err}") from err
     return _unpacked(arrays)
 

@@ -115,16 +115,10 @@ class ShownImage(Image):
         if isinstance(zoom_radius_pixel, bool) or int(zoom_radius_pixel) != zoom_radius_pixel or zoom_radius_pixel < 1:
             raise InputError(f"zoom_radius_pixel={zoom_radius_pixel!r}: must be a whole number from 1")
         piece = self.cutout(column, row, 2 * int(zoom_radius_pixel) + 1)
-        text = title or f"{self.path.name}: x={column:.2f}, y={row:.2f}"
-        figure = plots.image(piece.data, wcs=wcs, limits=scale, downsample=downsample, apertures=aperture, cmap=cmap, title=text)
-        axes = figure.axes[0]
-        # The piece takes its place on the whole image, so that positions, WCS and aperture need no shift.
-        (left, bottom), (ny, nx) = piece.corner, piece.data.shape
-        for drawn in axes.images:
-            x0, x1, y0, y1 = drawn.get_extent()
-            drawn.set_extent((x0 + left, x1 + left, y0 + bottom, y1 + bottom))
-        axes.set_xlim(left - 0.5, left + nx - 0.5)
-        axes.set_ylim(bottom - 0.5, bottom + ny - 0.5)
+        figure = plots.image(
+            piece.data, wcs=wcs, limits=scale, downsample=downsample, apertures=aperture, corner=piece.corner, cmap=cmap,
+            title=title or f"{self.path.name}: x={column:.2f}, y={row:.2f}",
+        )  # fmt: skip
         return self._shown(figure, figsize, save_path, close_fig)
 
     def _aperture(
