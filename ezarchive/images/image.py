@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
@@ -18,10 +18,12 @@ from astropy.wcs import WCS
 
 from ezarchive import sky
 from ezarchive.errors import FrameError, InputError
-from ezarchive.frames import header as frame_header
+from ezarchive.frames.header import read_header
 from ezarchive.frames.record import Frame
+from ezarchive.frames.wcs import wcs_from_header
 
 _UNITS = ("pixel", "coord")
+_BLOCK_BYTES = 16_000_000
 
 
 class Image:
@@ -72,12 +74,22 @@ class Image:
     @cached_property
     def header(self) -> fits.Header:
         """The header; empty for an array without one."""
-        return fits.Header() if self.path is None else frame_header.read_header(self.path, self.hdu)
+        return fits.Header() if self.path is None else read_header(self.path, self.hdu)
 
     @cached_property
     def wcs(self) -> WCS | None:
-        """The celestial WCS, None where there is none that works."""
-        return frame_header.wcs_from_header(self.header)
+        """The celestial WCS, None where there is none that works over the whole image."""
+        if self.frame is not None and not self.frame.wcs_ok:
+            return None
+        found = wcs_from_header(self.header)
+        if found is None or self.frame is not None:
+            return found
+        ny, nx = self.shape
+        try:
+            sky.field_of_view(found, nx, ny)
+        except InputError:
+            return None
+        return found
 
     @cached_property
     def shape(self) -> tuple[int, int]:
@@ -87,7 +99,7 @@ class Image:
         if self.frame is not None and self.frame.naxis1 and self.frame.naxis2:
             return self.frame.naxis2, self.frame.naxis1
         with self._opened() as unit:
-            return _plane(unit.shape, self._name)[-2:]
+            return _plane(unit, self._name)[-2:]
 
     @cached_property
     def pixel_scale(self) -> float | None:
@@ -137,8 +149,14 @@ class Image:
         if "data" in self.__dict__:
             return self.data.copy()
         with self._opened() as unit:
-            _plane(unit.shape, self._name)
-            return _native_copy(unit.data)
+            shape = _plane(unit, self._name)
+            if isinstance(unit, fits.CompImageHDU):
+                # Tiles would be unpacked more than once.
+                return _native_copy(unit.data)
+            # A few rows at a time: scaled and unsigned pixels cannot be mapped whole, and mapped ones would count as memory.
+            block = max(_BLOCK_BYTES // (8 * shape[-1]), 1)
+            parts = (slice(first, min(first + block, shape[-2])) for first in range(0, shape[-2], block))
+            return _filled(shape[-2:], ((rows, _section(unit, rows, slice(0, shape[-1]))) for rows in parts))
 
     def cutout(
         self,
@@ -179,8 +197,7 @@ class Image:
             piece = self.data[rows, cols].copy()
         else:
             with self._opened() as found:
-                leading = (0,) * (len(found.shape) - 2)
-                piece = _native_copy(found.section[(*leading, rows, cols)])
+                piece = _native_copy(_section(found, rows, cols))
         return Cutout(piece, (cols.start, rows.start), self)
 
     def to_pixel(self, ra: float, dec: float) -> tuple[float, float]:
@@ -227,7 +244,7 @@ class Image:
             warnings.simplefilter("ignore", category=fits.verify.VerifyWarning)
             warnings.simplefilter("ignore", category=UserWarning)
             try:
-                with fits.open(self.path, mode="readonly", memmap=True) as units:
+                with fits.open(self.path, mode="readonly", memmap=False) as units:
                     if not -len(units) <= self.hdu < len(units):
                         raise FrameError("no_image", f"{self.path}: has {len(units)} HDUs, found a request for number {self.hdu}")
                     yield units[self.hdu]
@@ -286,17 +303,31 @@ def _float_type(dtype: np.dtype) -> np.dtype:
 def _native_copy(stored: np.ndarray) -> np.ndarray:
     stored = np.asarray(stored)
     plane = stored.reshape(stored.shape[-2:])
-    out = np.empty(plane.shape, _float_type(plane.dtype))
-    out[...] = plane
+    return _filled(plane.shape, [(slice(0, plane.shape[0]), plane)])
+
+
+def _filled(shape: tuple[int, int], parts: Iterable[tuple[slice, np.ndarray]]) -> np.ndarray:
+    """Put blocks of rows together as native floats."""
+    out: np.ndarray | None = None
+    for rows, part in parts:
+        if out is None:
+            out = np.empty(shape, _float_type(part.dtype))
+        out[rows] = part
     return out
 
 
-def _plane(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
-    if len(shape) < 2 or any(n != 1 for n in shape[:-2]):
+def _section(unit: Any, rows: slice, cols: slice) -> np.ndarray:
+    return unit.section[(*(0,) * (len(unit.shape) - 2), rows, cols)]
+
+
+def _plane(unit: Any, name: str) -> tuple[int, ...]:
+    """Return the axes of an HDU, rows and columns last, if it holds one 2-D image."""
+    shape = tuple(unit.shape) if unit.is_image else ()
+    if len(shape) < 2 or any(n != 1 for n in shape[:-2]) or not all(shape):
         raise FrameError("no_image", f"{name}: holds no 2-D image in this HDU, found axes {shape}")
     return shape
 
 
 def _span(centre: float, size: int, total: int) -> slice:
-    first = int(np.floor(centre - size / 2 + 0.5 + 0.5)) if size % 2 == 0 else int(np.rint(centre)) - size // 2
-    return slice(max(first, 0), min(max(first + size, 0), total))
+    first = int(np.ceil(centre - size / 2))
+    return slice(min(max(first, 0), total), min(max(first + size, 0), total))
