@@ -7,10 +7,9 @@ come from. Equal input gives equal bytes.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy.table import QTable, Table
 
@@ -35,7 +35,8 @@ PREFIX = "ezarchive."
 ROW_GROUP = 16384
 """Rows of a row group: fewer make reading slow, more make it read rows that a cone does not need."""
 
-_LINK_NAMES = tuple(column.name for column in CATALOG_LINK)
+_LINK_COLUMNS = {column.name: column for column in CATALOG_LINK}
+_LINK_NAMES = tuple(_LINK_COLUMNS)
 _UNIQUE = ("_healpix_29", "NUMBER")
 _PRUNED_BY = frozenset((*_LINK_NAMES, "_healpix_29", "ALPHA_J2000", "DELTA_J2000"))
 
@@ -120,7 +121,7 @@ def read_catalog(path: Path | str) -> QTable:
         arrow = pq.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as err:
         raise CatalogError(f"{path}: is damaged: {_first_line(err)}") from err
-    table = arrow_to_qtable(arrow, lookup)
+    table = arrow_to_qtable(arrow, _column)
     table.meta.update(provenance)
     return table
 
@@ -188,39 +189,29 @@ def _longest(column: pa.ChunkedArray) -> int:
     return max((len(str(text)) for text in column.unique().to_pylist()), default=1) or 1
 
 
-@functools.lru_cache(maxsize=64)
-def _lookup_all(names: tuple[str, ...]) -> tuple[Column, ...]:
-    return tuple(lookup(name) for name in names)
+def _column(name: str) -> Column:
+    """Return the column of a catalog with this name (a frame's column of the same name may say more)."""
+    return _LINK_COLUMNS.get(name) or lookup(name)
 
 
-def _columns(names: list[str]) -> tuple[Column, ...]:
-    return _lookup_all(tuple(names))
+def _columns(names: Sequence[str]) -> tuple[Column, ...]:
+    return tuple(_column(name) for name in names)
 
 
 def _to_arrow(table: Table, link: Mapping[str, Any]) -> pa.Table:
     unknown = sorted(set(link) - set(_LINK_NAMES))
     if unknown or link.get("frame_id") is None or link.get("run_id") is None:
         raise InputError(f"link {dict(link)!r}: must hold frame_id and run_id, and may hold {', '.join(_LINK_NAMES[2:])}")
-    names = [name for name in table.colnames if name not in _LINK_NAMES]
-    order = _order(table, names)
+    columns = _columns([name for name in table.colnames if name not in _LINK_NAMES])
     arrays = []
     for column in CATALOG_LINK:
         value = link.get(column.name)
         missing = value is None or value != value  # NaN is not itself
         arrays.append(pa.repeat(pa.scalar(None if missing else value, ARROW_TYPES[column.dtype]), len(table)))
-    columns = _columns(names)
-    arrays += [_array(table[column.name], column, order) for column in columns]
-    return pa.Table.from_arrays(arrays, names=[*_LINK_NAMES, *names])
-
-
-def _order(table: Table, names: list[str]) -> np.ndarray:
-    keys = []
-    for name in ("NUMBER", "_healpix_29"):
-        if name in names:
-            values, mask = _plain(table[name], lookup(name))
-            missing = mask if mask is not None else np.zeros(len(values), bool)
-            keys += [np.where(missing, 0, values), missing]
-    return np.lexsort(keys) if keys else np.arange(len(table))
+    arrays += [_array(table[column.name], column) for column in columns]
+    arrow = pa.Table.from_arrays(arrays, names=[*_LINK_NAMES, *(column.name for column in columns)])
+    keys = [(name, "ascending") for name in ("_healpix_29", "NUMBER") if name in arrow.column_names]
+    return arrow.take(pc.sort_indices(arrow, sort_keys=keys)) if keys else arrow
 
 
 def _plain(values: Any, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
@@ -244,11 +235,10 @@ def _plain(values: Any, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
     return array, None if mask is None else np.broadcast_to(mask, array.shape)
 
 
-def _array(values: Any, column: Column, order: np.ndarray) -> pa.Array:
+def _array(values: Any, column: Column) -> pa.Array:
     array, mask = _plain(values, column)
     target = ARROW_TYPES[column.dtype]
-    array = array[order]
-    mask = None if mask is None else np.ascontiguousarray(mask[order])
+    mask = None if mask is None else np.ascontiguousarray(mask)
     try:
         if pa.types.is_string(target):
             return pa.array(array.tolist(), type=target, mask=mask)

@@ -16,14 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ezarchive.columns import NAMES
 from ezarchive.errors import InputError
 from ezarchive.files import decode_part, encode_part
 
 CATALOGS = "catalogs"
 MAPS = "maps"
-FIELDS = tuple(column.name for column in NAMES)
-"""The folders of a path in their order: observatory, telkey, objname, telname, filter."""
+FIELDS = ("observatory", "telkey", "objname", "telname", "filter")
+"""The folders of a path in their order, that of the tutorial's tree."""
 
 _FITS_SUFFIX = re.compile(r"\.(fits|fit|fts)(\.(fz|gz))?$|\.fz$|\.gz$", re.IGNORECASE)
 _FILE = re.compile(r"(?P<stem>.+)\.(?P<frame_id>\d+)\.(?P<rest>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9]+)?)")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import html
-import io
 import json
 import math
 from collections import namedtuple
@@ -104,11 +102,8 @@ class QueryResult:
 
     def to_csv(self) -> str:
         """Return the rows as CSV with a header line; missing values are empty."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(["" if value is None else value for value in row] for row in self)
-        return stream.getvalue()
+        lines = (",".join(_csv_cell(value, alone=len(row) == 1) for value in row) for row in (self.columns, *self))
+        return "\n".join(lines) + "\n"
 
     def to_json(self) -> str:
         """Return the rows as a JSON list with one object a row; missing, NaN and infinite values are null."""
@@ -271,6 +266,13 @@ def _fit(blocks: list[list[str]], max_width: int | None) -> tuple[list[list[str]
         if max_width is not None and used > max_width and place:
             return blocks[:place], len(blocks) - place
     return blocks, 0
+
+
+def _csv_cell(value: Any, *, alone: bool) -> str:
+    """Quote as RFC 4180 says (`csv` leaves a lone carriage return bare); an empty line would be no row."""
+    text = "" if value is None else str(value)
+    quoted = any(mark in text for mark in ',"\r\n') or (alone and not text)
+    return '"' + text.replace('"', '""') + '"' if quoted else text
 
 
 def _json_value(value: Any) -> Any:
