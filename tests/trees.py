@@ -124,3 +124,8 @@ def dump(archive: Any) -> dict[str, list[Any]]:
     found["frame_cell"] = sorted(((cell, named[a]) for cell, a in rows(archive, "SELECT cell, frame_id FROM frame_cell")), key=repr)
     found["frame_header"] = sorted(((named[a], bytes(c)) for a, c in rows(archive, "SELECT frame_id, cards FROM frame_header")), key=repr)
     return found
+
+
+def counts(report: Any) -> dict[str, int]:
+    """Return the counts of a report that are not zero."""
+    return {name: value for name, value in vars(report).items() if isinstance(value, int) and value}

@@ -1,0 +1,107 @@
+"""The science tree is read-only: what the verbs leave of it, as a process that may not write there and as one that may."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from ezarchive.index import index
+from ezarchive.verify import verify
+
+
+def _trees():
+    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
+    module = sys.modules.setdefault("trees", importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    return module
+
+
+trees = _trees()
+
+
+def fingerprint(tree: Path) -> dict[str, tuple]:
+    """Return all there is to know of a tree: names, kinds, modes, times, content."""
+    found = {}
+    for path in [tree, *sorted(tree.rglob("*"))]:
+        status = path.lstat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        found[str(path)] = (status.st_mode, status.st_uid, status.st_nlink, status.st_size, status.st_mtime_ns, status.st_ctime_ns, content)
+    return found
+
+
+def plant(data: Path) -> None:
+    for number in range(6):
+        trees.write(data / f"T{number % 2}" / f"{number}.fits", number)
+    os.link(data / "T0/0.fits", data / "T1/copy.fits")
+    (data / "T0/link.fits").symlink_to("0.fits")
+    (data / "bad.fits").write_text("no FITS file")
+
+
+def test_index_and_verify_leave_the_tree_as_it_was(tmp_path):
+    data = tmp_path / "data"
+    plant(data)
+    before = fingerprint(data)
+    archive = trees.archive_of(tmp_path / "home", scidata=data)
+    assert index(archive).new == 6
+    assert verify(archive).ok
+    assert index(archive, retry=True).quarantined == 1
+    assert fingerprint(data) == before
+    archive.database.dispose()
+
+
+CHILD = """
+import os, sys, tempfile
+from pathlib import Path
+from ezarchive import Archive
+
+def everything(home, data):
+    with Archive.create(home, {"scidata": {"path": data, "layout": "", "kind": "science"}}) as archive:
+        report = archive.index(workers=1)
+        measured = archive.measure(workers=1, progress=False)
+        audit = archive.verify()
+        return report, measured, audit
+
+if __name__ == "__main__":
+    home, data = map(Path, sys.argv[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        # Once with all rights, because what Python imports late may lie where nobody may read.
+        everything(Path(folder) / "home", data)
+    os.setgid(65534)
+    os.setuid(65534)
+    for path in (data, data / "T0"):
+        assert not os.access(path, os.W_OK)
+    report, measured, audit = everything(home, data)
+    print(report.new, report.quarantined, audit.ok)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can drop its rights")
+def test_all_of_it_works_where_nothing_can_be_written():
+    with tempfile.TemporaryDirectory() as folder:
+        data, work = Path(folder) / "data", Path(folder) / "work"
+        Path(folder).chmod(0o755)
+        work.mkdir()
+        work.chmod(0o777)
+        plant(data)
+        for path in [data, *data.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o555 if path.is_dir() else 0o444)
+        before = fingerprint(data)
+        script = Path(folder) / "child.py"
+        script.write_text(CHILD)
+        environment = {**os.environ, "HOME": str(work), "MPLCONFIGDIR": str(work)}
+        done = subprocess.run(
+            [sys.executable, str(script), str(work / "home"), str(data)], capture_output=True, text=True, check=False, cwd="/", env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split()[-3:] == ["6", "1", "True"]
+        assert fingerprint(data) == before
