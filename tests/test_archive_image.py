@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import pickle
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -321,3 +323,15 @@ def test_help(image, capsys):
     out = capsys.readouterr().out
     assert ".calculate_bkg(target_srcmask=None, target_ivpmask=None, is_2D_bkg=True, box_size=64, filter_size=3, save=False" in out
     assert ".show(coord_type='pixel'" in out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_images_work_in_other_processes(toy):
+    images = DataBrowser(toy.archive.home, "scidata").images()
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(ArchiveImage.calculate_bkg, image, box_size=33, save=True, **QUIET) for image in images]
+        made = [job.result() for job in jobs]
+    stored = DataBrowser(toy.archive, "scidata").frames().bkgmap
+    assert [(a.level() == b.level()).all() for a, b in zip(made, stored, strict=True)] == [True, True]
+    assert {item.box_size for item in stored} == {(33, 33)}
