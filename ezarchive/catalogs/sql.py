@@ -197,7 +197,7 @@ class Engine:
 
         def watch() -> None:
             # Again and again: an interrupt between two statements of one query is lost.
-            over = done.wait(self.limits.timeout_seconds)
+            over = done.wait(min(self.limits.timeout_seconds, threading.TIMEOUT_MAX))
             while not over:
                 self._connection.interrupt()
                 over = done.wait(0.05)
