@@ -1,6 +1,6 @@
 """What reaches a user's screen: lines, figures in a notebook, the list of a class's methods.
 
-Only the tutorial's skin (``browse.py``, ``archive_image.py``, ``measure.py``) speaks; nothing below it does.
+Only the tutorial's skin (``browse``, ``measure.py``) speaks; nothing below it does.
 """
 
 from __future__ import annotations

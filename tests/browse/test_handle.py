@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from ezarchive import config
+from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.errors import InputError, NotAnArchiveError
-from ezarchive.handle import ArchiveHandle
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ezarchive import plots
+from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.errors import InputError
-from ezarchive.handle import ArchiveHandle
 from ezarchive.images.image import Image
 from ezarchive.screen import display
 

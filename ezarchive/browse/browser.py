@@ -17,18 +17,11 @@ import pyarrow as pa
 from astropy.table import QTable
 
 from ezarchive import sky
-from ezarchive.archive_image import ArchiveImage
-from ezarchive.catalogs.result import QueryResult
-from ezarchive.catalogset import CatalogSet, StoredCatalog, stored_catalogs
-from ezarchive.database import queries
-from ezarchive.database.audit import LIST_COLUMNS
-from ezarchive.database.conditions import FrameQuery
-from ezarchive.errors import InputError, UnknownNameError
-from ezarchive.frames.record import CALIBRATION_KINDS, Frame
-from ezarchive.frameset import FrameSet
-from ezarchive.handle import ArchiveHandle
-from ezarchive.screen import help_text, say
-from ezarchive.selection import (
+from ezarchive.browse.archive_image import ArchiveImage
+from ezarchive.browse.catalogset import CatalogSet, stored_catalogs
+from ezarchive.browse.frameset import FrameSet
+from ezarchive.browse.handle import ArchiveHandle
+from ezarchive.browse.selection import (
     ALIASES,
     ATTRIBUTES,
     NAME_KEYS,
@@ -40,9 +33,14 @@ from ezarchive.selection import (
     name_values,
     night_values,
 )
+from ezarchive.catalogs.result import QueryResult
+from ezarchive.database import queries
+from ezarchive.database.audit import LIST_COLUMNS
+from ezarchive.database.conditions import FrameQuery
+from ezarchive.errors import InputError, UnknownNameError
+from ezarchive.frames.record import CALIBRATION_KINDS, Frame
+from ezarchive.screen import help_text, say
 from ezarchive.times import parse_time
-
-__all__ = ["ArchiveImage", "CatalogSet", "DataBrowser", "FrameSet", "StoredCatalog"]
 
 
 class _Return(NamedTuple):

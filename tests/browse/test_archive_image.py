@@ -18,8 +18,8 @@ from astropy.io import fits
 
 from ezarchive import simulate
 from ezarchive.archive import Archive
-from ezarchive.archive_image import ArchiveImage
 from ezarchive.browse import DataBrowser
+from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.database import queries
 from ezarchive.errors import FrameError, InputError, MeasurementError
 from ezarchive.files import sha256_file

@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 
 from ezarchive import plots, sky
+from ezarchive.browse.catalogset import StoredCatalog, stored_catalogs
+from ezarchive.browse.handle import ArchiveHandle
+from ezarchive.browse.maps import load_map, pack_mask, save_map, unpack_mask
+from ezarchive.browse.shown_image import ShownImage
 from ezarchive.catalogs.paths import frame_stem
-from ezarchive.catalogset import StoredCatalog, stored_catalogs
 from ezarchive.database import queries
 from ezarchive.errors import InputError, MeasurementError
 from ezarchive.files import encode_part
 from ezarchive.frames.record import Frame
-from ezarchive.handle import ArchiveHandle
 from ezarchive.images import background, mask, noise
 from ezarchive.images.background import MeshBackground
 from ezarchive.images.image import Image
-from ezarchive.maps import load_map, pack_mask, save_map, unpack_mask
 from ezarchive.screen import Info, display, help_text, in_notebook, say
-from ezarchive.shown_image import ShownImage
 
 _FRAME_KINDS = {"background": "background", "rms": "errormap", "mask": "mask"}
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from astropy.table import QTable
 
+from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.catalogs.parquet import read_catalog
 from ezarchive.database import queries
 from ezarchive.frames.record import Frame
-from ezarchive.handle import ArchiveHandle
 from ezarchive.screen import Info
 
 

@@ -12,14 +12,14 @@ import pandas as pd
 from astropy import units as u
 from astropy.table import QTable
 
-from ezarchive.archive_image import ArchiveImage
-from ezarchive.catalogset import StoredCatalog, stored_catalogs
+from ezarchive.browse.archive_image import ArchiveImage
+from ezarchive.browse.catalogset import StoredCatalog, stored_catalogs
+from ezarchive.browse.frametable import dataframe, frame_table, shown
+from ezarchive.browse.handle import ArchiveHandle
+from ezarchive.browse.selection import as_tuple, matches
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.frames.record import Frame
-from ezarchive.frametable import dataframe, frame_table, shown
-from ezarchive.handle import ArchiveHandle
 from ezarchive.screen import help_text, say
-from ezarchive.selection import as_tuple, matches
 from ezarchive.times import parse_time
 
 CRITERIA = ("file_key", "filter", "exptime", "objname", "obs_start", "obs_end", "seeing", "depth", "observatory", "telname")

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from ezarchive import config, simulate, sky
-from ezarchive.archive_image import ArchiveImage
+from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.errors import InputError
 from ezarchive.frames.record import Frame
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ezarchive.browse.maps import _packed, pack_mask, read_map, save_map, unpack_mask
 from ezarchive.errors import FrameError, InputError
 from ezarchive.frames.record import Frame
 from ezarchive.images.background import MeshBackground
-from ezarchive.maps import _packed, pack_mask, read_map, save_map, unpack_mask
 
 pytestmark = pytest.mark.pure
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ezarchive.archive_image import ArchiveImage
+from ezarchive.browse.archive_image import ArchiveImage
+from ezarchive.browse.frameset import FrameSet
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.frames.record import Frame
-from ezarchive.frameset import FrameSet
 from ezarchive.times import parse_time
 
 pytestmark = pytest.mark.pure

@@ -7,8 +7,8 @@ import pytest
 from astropy import units as u
 
 from ezarchive import columns
+from ezarchive.browse.frametable import TUTORIAL_COLUMNS, dataframe, frame_table, shown
 from ezarchive.frames.record import Frame
-from ezarchive.frametable import TUTORIAL_COLUMNS, dataframe, frame_table, shown
 
 pytestmark = pytest.mark.pure
 

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.catalogs.paths import map_path
 from ezarchive.columns import NAMES
 from ezarchive.database import queries, runs
 from ezarchive.errors import FrameError, InputError
 from ezarchive.files import atomic_write, sha256_file
 from ezarchive.frames.record import Frame
-from ezarchive.handle import ArchiveHandle
 from ezarchive.images.background import MeshBackground
 
 KINDS = ("background", "rms", "mask")

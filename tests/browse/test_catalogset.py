@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
+from ezarchive.browse.catalogset import CatalogSet, StoredCatalog, stored_catalogs
 from ezarchive.catalogs.parquet import write_catalog
-from ezarchive.catalogset import CatalogSet, StoredCatalog, stored_catalogs
 from ezarchive.database.queries import CatalogRow
 from ezarchive.errors import CatalogError
 from ezarchive.frames.record import Frame

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ezarchive.browse.selection import Selection, add_condition, as_tuple, condition_names, matches, name_values, night_values
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.frames.record import KINDS, Frame
-from ezarchive.selection import Selection, add_condition, as_tuple, condition_names, matches, name_values, night_values
 
 pytestmark = pytest.mark.pure
 
