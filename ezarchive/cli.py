@@ -15,6 +15,11 @@ import click
 import ezarchive
 from ezarchive.errors import EzarchiveError, InputError
 
+CURVE_COLUMNS = (
+    "mjd_mid", "filter", "telname", "flux", "flux_err", "mag_inst", "mag", "mag_err", "snr", "flags", "frame_id", "separation", "n_within"
+)  # fmt: skip
+"""What `lightcurve` shows on the screen; the other formats hold every column."""
+
 FORMATS = click.Choice(["table", "csv", "json"])
 
 
@@ -233,7 +238,7 @@ def lightcurve(home: Path, ra: str, dec: str, radius: str, aperture: float, filt
         table = archive.light_curve(
             f"{ra} {dec}", radius, aperture=aperture, filter=list(filter_) or None, telname=list(telname) or None
         )
-    _show(as_result(table), form)
+    _show(as_result(table[list(CURVE_COLUMNS)] if form == "table" else table), form)
     if output is not None:
         plots.save(plots.light_curve(table, title=f"{ra} {dec}"), output)
         click.echo(f"{output}: written", err=True)

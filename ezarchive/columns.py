@@ -65,8 +65,8 @@ FRAME = (
     Column("azimuth", "float64", "deg", "pos.az.azi", "azimuth, north through east"),
     Column("ccd_temp", "float64", "deg_C", "phys.temperature", "temperature of the detector"),
     Column("quality", "int32", None, "meta.code.qual", "bits of flags.QUALITY"),
-    Column("header_hash", "str", None, "meta.checksum", "BLAKE2b (32 hex digits) of all cards but DATE, HISTORY, COMMENT, checksums and compression"),
-    Column("data_sample", "str", None, "meta.checksum", "BLAKE2b of blocks spread over the data unit; NULL where reading them means decompressing"),
+    Column("header_hash", "str", None, "meta.checksum", "BLAKE2b of all cards but DATE, HISTORY, COMMENT, checksums and compression"),
+    Column("data_sample", "str", None, "meta.checksum", "BLAKE2b of blocks spread over the data unit; NULL where that means decompressing"),
     Column("data_hash", "str", None, "meta.checksum", "SHA-256 of the data unit, made when it is needed"),
 )
 
@@ -74,8 +74,8 @@ FRAME = (
 NAMES = (
     Column("observatory", "str", None, "meta.id;instr.obsty", "site"),
     Column("telkey", "str", None, "meta.id;instr", "site, camera, readout mode and binning, as 7DT_C361K_HIGH_1x1"),
-    Column("telname", "str", None, "meta.id;instr.tel", "telescope"),
     Column("objname", "str", None, "meta.id;src", "target"),
+    Column("telname", "str", None, "meta.id;instr.tel", "telescope"),
     Column("filter", "str", None, "meta.id;instr.filter", "filter"),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -191,7 +191,8 @@ class FrameSet:
             If a value is of the wrong type.
         """
         given = (file_key, filter, exptime, objname, obs_start, obs_end, seeing, depth, observatory, telname)
-        return self._select(dict(zip(CRITERIA, given, strict=True)), unknown, keep=True)
+        tests = _tests(_given(given, unknown))
+        return self._keep(i for i in self._all if all(test(self._store.frames[i]) for test in tests))
 
     def exclude_images(
         self,
@@ -207,10 +208,11 @@ class FrameSet:
         telname: Any = None,
         **unknown: Any,
     ) -> FrameSet:
-        """Select, among all images, those that `select_images` with the same arguments does not: its complement.
+        """Take out of the selection every image that fulfils any of the conditions given.
 
-        The two limits of time together exclude the interval between them; of several conditions, frames that fulfil all of them
-        are excluded.
+        It goes on from the selection as it is: ``frames.select_images(seeing=3); frames.exclude_images(telname="7DT02")`` leaves the
+        images of good seeing that 7DT02 did not take. The arguments mean what they mean for `select_images`; the two limits of time
+        together are one condition, the interval between them.
 
         Returns
         -------
@@ -223,21 +225,16 @@ class FrameSet:
             As `select_images`.
         """
         given = (file_key, filter, exptime, objname, obs_start, obs_end, seeing, depth, observatory, telname)
-        return self._select(dict(zip(CRITERIA, given, strict=True)), unknown, keep=False)
+        tests = _tests(_given(given, unknown))
+        return self._keep(i for i in self._selected if not any(test(self._store.frames[i]) for test in tests))
 
     def clear(self) -> FrameSet:
         """Select all images again."""
         self._selected = self._all
         return self
 
-    def _select(self, given: dict[str, Any], unknown: dict[str, Any], *, keep: bool) -> FrameSet:
-        for name in unknown:
-            raise UnknownNameError("argument", name, CRITERIA)
-        tests = _tests({name: value for name, value in given.items() if value is not None})
-        frames = self._store.frames
-        chosen = tuple(i for i in self._all if all(test(frames[i]) for test in tests) == keep)
-        # Without any condition there is nothing to exclude.
-        self._selected = chosen if tests else self._all
+    def _keep(self, indices: Iterable[int]) -> FrameSet:
+        self._selected = tuple(indices)
         return self._of(self._store, self._selected)
 
     # ------------------------------------------------------------------ what belongs to the images
@@ -269,13 +266,21 @@ class FrameSet:
 # ---------------------------------------------------------------------- conditions
 
 
+def _given(values: Sequence[Any], unknown: dict[str, Any]) -> dict[str, Any]:
+    """Return the conditions that were given, by name."""
+    for name in unknown:
+        raise UnknownNameError("argument", name, CRITERIA)
+    return {name: value for name, value in zip(CRITERIA, values, strict=True) if value is not None}
+
+
 def _tests(given: dict[str, Any]) -> list[Any]:
     tests: list[Any] = []
     for name in ("filter", "exptime", "objname", "observatory", "telname"):
         if name in given:
             tests.append(_is_any_of(name, given[name]))
-    for pattern in as_tuple(given.get("file_key", ())):
-        tests.append(_path_holds(pattern))
+    if "file_key" in given:
+        holds = [_path_holds(pattern) for pattern in as_tuple(given["file_key"])]
+        tests.append(lambda frame: all(test(frame) for test in holds))
     if "seeing" in given:
         limit = _number("seeing", given["seeing"])
         tests.append(lambda frame: frame.seeing is not None and frame.seeing < limit)
