@@ -293,6 +293,8 @@ def _put_view(draft: Draft, context: Context) -> sky.FieldOfView | None:
         draft.note("wcs_ok", str(err))
         view = None
     if view is None:
+        if wcs is None and context.cards.text("CTYPE1"):
+            draft.note("wcs_ok", "CTYPE and the like make no complete celestial WCS")
         draft.flag("NO_WCS")
         put_pointing(draft, context)
         return None

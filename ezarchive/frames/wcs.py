@@ -21,6 +21,7 @@ from ezarchive.frames.cards import CARD, Cards
 _CARDS = re.compile(
     r"(WCSAXES|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)[12]|(PC|CD)([12]_[12]|00[12]00[12])|P[VS][12]_\d+|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|EPOCH)\Z"
 )
+_NUMBERS = re.compile(r"(C(RVAL|RPIX|DELT|ROTA)[12]|(PC|CD)([12]_[12]|00[12]00[12])|PV[12]_\d+|LONPOLE|LATPOLE)\Z")
 _CELESTIAL = re.compile(r"(RA|DEC|.LON|.LAT|..LN|..LT)-", re.IGNORECASE)
 _PV = re.compile(r"PV[12]_(\d+)\Z")
 _PRINTABLE = bytes(range(0x20, 0x7F))
@@ -53,7 +54,7 @@ def wcs_from_header(header: fits.Header | Cards) -> WCS | None:
         It may still be unable to invert: ``sky.field_of_view`` finds that out.
     """
     cards = Cards.of(header)
-    if not _is_celestial(cards):
+    if not _is_celestial(cards) or not _is_complete(cards):
         return None
     with warnings.catch_warnings():
         # Whatever astropy mends in a header is mended silently: the header stays as it is, and a WCS that cannot be mended is None.
@@ -63,7 +64,8 @@ def wcs_from_header(header: fits.Header | Cards) -> WCS | None:
         # wcslib's errors are ValueErrors; a card that is no number where it must be one is a TypeError or KeyError in astropy.
         except (ValueError, TypeError, KeyError, MemoryError):
             return None
-    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
+    (a, b), (c, d) = wcs.pixel_scale_matrix
+    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0 or not abs(a * d - b * c) > 0:
         return None
     nx, ny = cards.get("NAXIS1"), cards.get("NAXIS2")
     if isinstance(nx, int) and isinstance(ny, int):
@@ -79,6 +81,28 @@ def _is_core(keyword: str) -> bool:
 def _is_celestial(cards: Cards) -> bool:
     types = [cards.text("CTYPE1") or "", cards.text("CTYPE2") or ""]
     return all(_CELESTIAL.match(text) for text in types)
+
+
+def _is_complete(cards: Cards) -> bool:
+    """Whether the WCS has a reference position and a scale, and all its numbers are numbers.
+
+    wcslib takes what is missing, or no number, for 0, and a matrix of zeros for 1 degree a pixel: the frame would lie at a wrong place.
+    """
+    numbers = {}
+    for keyword in filter(_is_number, cards):
+        value = cards[keyword]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            return False
+        numbers[keyword] = value
+    if any(keyword not in numbers for keyword in _REFERENCE):
+        return False
+    matrix = [value for keyword, value in numbers.items() if keyword.startswith("CD") and not keyword.startswith("CDELT")]
+    return any(matrix) if matrix else "CDELT1" in numbers and "CDELT2" in numbers
+
+
+@lru_cache(maxsize=20_000)
+def _is_number(keyword: str) -> bool:
+    return _NUMBERS.match(keyword) is not None
 
 
 def _build(cards: Cards) -> WCS:

@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 _ARCSEC = 206264.80624709636
 _STEP = 0.5
 """Half-width in pixels of the central differences."""
+_COARSEST = 7200.0
+"""Largest believable pixel in arcsec: all-sky cameras have some hundreds."""
 _SEGMENTS = 16
 """Points tried along a side of a footprint."""
 
@@ -60,7 +62,7 @@ def field_of_view(wcs: WCS, nx: int, ny: int) -> FieldOfView:
     Raises
     ------
     InputError
-        If the WCS does not invert, is not finite over the image, or covers more than a hemisphere.
+        If the WCS does not invert, is not finite over the image, covers more than a hemisphere or has pixels of degrees.
     """
     border = _border(nx, ny)
     grid_x, grid_y = (part.ravel() for part in np.meshgrid([0, (nx - 1) / 2, nx - 1], [0, (ny - 1) / 2, ny - 1]))
@@ -74,6 +76,8 @@ def field_of_view(wcs: WCS, nx: int, ny: int) -> FieldOfView:
     if (edge @ centre).min() <= 0.01:
         raise InputError("wcs: the image must cover less than a hemisphere")
     scale = float(np.sqrt(abs(determinant[4])))
+    if scale > _COARSEST:
+        raise InputError(f"wcs: pixels must be smaller than {_COARSEST / 3600:g} degrees, found {scale / 3600:.2g}")
     kept = edge[:: _stride(edge, 0.5 * scale / _ARCSEC)]
     ra, dec = from_vectors(kept if determinant[4] < 0 else kept[::-1])
     ra0, dec0 = (float(value) for value in from_vectors(centre))

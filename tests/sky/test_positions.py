@@ -14,7 +14,7 @@ from ezarchive.sky import from_vectors, parse_angle, parse_position, separation,
 
 pytestmark = pytest.mark.pure
 
-RA = st.floats(0, 360, exclude_max=True)
+RA = st.floats(0, 359.9999)
 DEC = st.floats(-90, 90)
 WANTED = (326.25, -77.26222222222222)
 
