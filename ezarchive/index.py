@@ -39,6 +39,9 @@ LOCK_NAME = ".index.lock"
 WALK = "walk"
 """Stage of the quarantine: what the walk could not look at."""
 
+PAGE = 20_000
+"""Rows that are looked at in one transaction."""
+
 SETTLED = ("ok", "corrupt")
 """States of a file that is not read again unless it changes."""
 
@@ -123,7 +126,7 @@ def index(
         with tqdm(desc="index", unit=" files", disable=None if progress is None else not progress) as bar:
             for name in chosen:
                 run.walk(name, ids[name], bar)
-        run.finish()
+        run.finish(ids)
         return run.report(time.monotonic() - started)
 
 
@@ -169,12 +172,16 @@ class _Run:
             self.names = _known_names(conn)
             for name, root in self.roots.items():
                 root_id = ingest.upsert_root(conn, name, str(root.path), root.kind)
-                if name in chosen:
-                    _check_root(name, root, (s for s in ingest.signatures(conn, root_id) if s.state != "missing"))
-                    ids[name] = root_id
-                if root.path.is_dir():
-                    self.tops[root_id] = root.path
-        return ids
+                try:
+                    _check_root(conn, name, root, root_id)
+                except RootMissingError:
+                    if name in chosen:
+                        raise
+                    # What lies in a root that is off line is neither gone nor there.
+                    continue
+                self.tops[root_id] = root.path
+                ids[name] = root_id
+        return {name: ids[name] for name in chosen}
 
     def walk(self, name: str, root_id: int, bar: Any) -> None:
         """Walk one root and enter what is new in it."""
@@ -185,22 +192,29 @@ class _Run:
         rows: dict[bytes, Signature] = {}
         ledger = Ledger(self.database, root_id, self.tops, rows, store_headers=self.settings.store_headers)
         self.gone[root_id] = []
-        with self.database.connect() as conn:
-            files = self._merge(tree, ingest.signatures(conn, root_id), root_id, rows, bar)
-            readings = read_many(source, files, self.workers)
-            while batch := list(islice(readings, self.settings.batch_size)):
-                entered = ledger.enter(batch)
-                self.counts += entered.counts
-                self.problems += entered.problems
-                self.moved |= entered.moved
-                bar.update(len(batch))
+        readings = read_many(source, self._merge(tree, root_id, rows, bar), self.workers)
+        while batch := list(islice(readings, self.settings.batch_size)):
+            entered = ledger.enter(batch)
+            self.counts += entered.counts
+            self.problems += entered.problems
+            self.moved |= entered.moved
+            bar.update(len(batch))
         self._close(tree, root_id)
 
-    def _merge(
-        self, tree: Walk, signatures: Iterator[Signature], root_id: int, rows: dict[bytes, Signature], bar: Any
-    ) -> Iterator[Found]:
+    def _signatures(self, root_id: int) -> Iterator[Signature]:
+        """Yield the rows of a root in the order of their paths, in pages: a transaction left open would let SQLite's log grow."""
+        last: bytes | None = None
+        while True:
+            with self.database.connect() as conn:
+                page = upkeep.signatures_after(conn, root_id, last, PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+            last = page[-1].relpath
+
+    def _merge(self, tree: Walk, root_id: int, rows: dict[bytes, Signature], bar: Any) -> Iterator[Found]:
         """Go through the tree and the rows side by side: yield what must be read, count what is unchanged, note what is gone."""
-        gone, same = self.gone[root_id], 0
+        signatures, gone, same = self._signatures(root_id), self.gone[root_id], 0
         settled = [state for state in SETTLED if state not in self.again]
         row = next(signatures, None)
         for item in tree:
@@ -235,8 +249,17 @@ class _Run:
         self.counts["quarantined"] += len(tree.obstacles)
         self.problems += [(plain(o.relpath), o.code, o.message) for o in tree.obstacles]
 
-    def finish(self) -> None:
-        """Mark what is gone; content that turned up elsewhere, in whichever root, has moved and is not gone."""
+    def finish(self, ids: dict[str, int]) -> None:
+        """Mark what is gone; content that turned up elsewhere, in whichever root, has moved and is not gone.
+
+        Raises
+        ------
+        RootMissingError
+            If a root has vanished since it was walked; then nothing is marked.
+        """
+        with self.database.connect() as conn:
+            for name, root_id in ids.items():
+                _check_root(conn, name, self.roots[name], root_id)
         for root_id, rows in self.gone.items():
             lost = [row for row in rows if row.file_id not in self.moved and not self._lies_there(root_id, row)]
             for start in range(0, len(lost), self.settings.batch_size):
@@ -254,8 +277,8 @@ class _Run:
             self.unknown = sorted(_known_names(conn) - self.names)
 
     def _lies_there(self, root_id: int, row: Signature) -> bool:
-        # It may have come between the walk and now.
-        return os.path.lexists(os.path.join(os.fsencode(self.tops[root_id]), row.relpath))  # noqa: PTH110, PTH118  bytes
+        # It may have come since the walk, or be a file that the patterns no longer ask for.
+        return os.path.exists(os.path.join(os.fsencode(self.tops[root_id]), row.relpath))  # noqa: PTH110, PTH118  bytes
 
     def report(self, elapsed: float) -> IndexReport:
         """Return the report."""
@@ -275,14 +298,14 @@ def _adopt(conn: Connection) -> None:
     ingest.set_parent(conn, {child: parent for child, parent in found.items() if parent is not None})
 
 
-def _check_root(name: str, root: RootSettings, known: Iterator[Signature]) -> None:
+def _check_root(conn: Connection, name: str, root: RootSettings, root_id: int) -> None:
     try:
         with os.scandir(root.path) as entries:
             empty = all(entry.name.startswith(".") or entry.name == "lost+found" for entry in entries)
     except OSError as err:
         must = "must be a folder that can be read; is the disk mounted?"
         raise RootMissingError(f"root {name!r}: {root.path}: {err.strerror}; {must}") from err
-    if empty and next(known, None) is not None:
+    if empty and any(row.state != "missing" for row in ingest.signatures(conn, root_id)):
         raise RootMissingError(
             f"root {name!r}: {root.path} is empty, but the archive knows files in it; is the disk mounted? "
             "If it is empty on purpose, remove the root from ezarchive.toml"

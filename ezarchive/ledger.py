@@ -42,14 +42,14 @@ class Ledger:
     root_id : int
     tops : mapping of int to Path
         The folder of each root that is there.
-    rows : mapping of bytes to Signature
-        The rows of paths that are known; the caller adds to it as it goes.
+    rows : dict of bytes to Signature
+        The rows of paths that are known; the caller adds to it as it goes, and what has been entered is taken out.
     store_headers : bool
         Keep the cards of every header.
     """
 
     def __init__(
-        self, database: Database, root_id: int, tops: Mapping[int, Path], rows: Mapping[bytes, Signature], *, store_headers: bool
+        self, database: Database, root_id: int, tops: Mapping[int, Path], rows: dict[bytes, Signature], *, store_headers: bool
     ) -> None:
         self._database, self._root_id, self._tops, self._rows = database, root_id, tops, rows
         self._store_headers = store_headers
@@ -64,7 +64,7 @@ class Ledger:
     def _decide(self, readings: list[Reading]) -> tuple[dict[bytes, Decision], list[Known]]:
         """Compare with what is known; data are hashed here, outside of the transaction that writes."""
         good = [reading for reading in readings if reading.state == "ok"]
-        rows = [self._rows.get(reading.relpath) for reading in good]
+        rows = [self._rows.pop(reading.relpath, None) for reading in good]
         with self._database.connect() as conn:
             known = ingest.frames_with_hash(conn, {read.frame.header_hash for reading in good for read in reading.frames})
             file_ids = {file.file_id for frames in known.values() for frame in frames for file in frame.files}

@@ -215,7 +215,8 @@ class _Audit:
         for relpath, row in rows.items():
             item, shown = here.get(relpath), self._show(root, relpath)
             if item is None:
-                if row.state != "missing" and not tree.hides(relpath):
+                # A file that is there may be one that the patterns no longer ask for.
+                if row.state != "missing" and not tree.hides(relpath) and not (root.path / os.fsdecode(relpath)).exists():
                     self.rows_without_files.append(Finding(shown, "is not there; `ezarchive index` finds it or marks it missing"))
             elif row.state == "missing":
                 self.changed.append(Finding(shown, "was missing and is there again; `ezarchive index` looks at it"))

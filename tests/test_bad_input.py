@@ -397,6 +397,8 @@ def index_as_nobody(home: Path, data: Path) -> str:
 
 
 @only_root
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_folders_and_files_without_permission_lose_nothing(public_path):
     home, data = public_path / "home", public_path / "data"
     for number, name in enumerate(["closed/a.fits", "closed/deep/b.fits", "open/c.fits", "open/d.fits"]):
@@ -440,6 +442,8 @@ def small_disk(folder: Path, size: str):
 
 
 @only_root
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_a_full_disk_under_the_database(tmp_path, data):
     for number in range(80):
         write(data / f"{number}.fits", number)

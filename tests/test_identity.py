@@ -145,7 +145,8 @@ class Model:
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=st.lists(CHANGES, min_size=3, max_size=25))
 def test_any_sequence_of_changes(changes):
-    with tempfile.TemporaryDirectory() as folder:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(sys.modules["ezarchive.index"], "PAGE", 2)
         model = Model(Path(folder))
         try:
             for change in changes:

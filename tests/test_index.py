@@ -107,7 +107,7 @@ def test_a_file_replaced_by_another_is_another_frame(archive, data, how):
     else:
         with path.open("r+b") as stream:
             stream.seek(-2800, 2)
-            stream.write(b"\x42")
+            stream.write(b"\x43")
     assert counts(index(archive)) == {"changed": 1, "frames": 1}
     rows = dict(trees.rows(archive, "SELECT frame_id, file_id FROM frame"))
     assert len(rows) == 2
@@ -416,6 +416,56 @@ def test_a_vanished_root_changes_nothing(tmp_path, how):
     (tmp_path / "two").unlink(missing_ok=True)
     write(tmp_path / "two/b.fits", 2)
     assert counts(index(archive))["new"] == 1
+
+
+def test_a_root_that_vanishes_while_it_is_walked_marks_nothing(archive, data, monkeypatch):
+    write(data / "a.fits", 1)
+    index(archive)
+    walk = sys.modules["ezarchive.index"].Walk
+
+    def unmounted(*args):
+        tree = walk(*args)
+        data.rename(data.with_name("away"))
+        data.mkdir()
+        return tree
+
+    monkeypatch.setattr("ezarchive.index.Walk", unmounted)
+    with pytest.raises(RootMissingError, match="is empty, but the archive knows files in it"):
+        index(archive)
+    assert trees.states(archive) == {"a.fits": "ok"}
+
+
+def test_a_copy_of_what_lies_in_a_root_off_line_is_no_move(tmp_path):
+    write(tmp_path / "one/a.fits", 1)
+    write(tmp_path / "two/b.fits", 2)
+    archive = trees.archive_of(tmp_path / "home", one=tmp_path / "one", two=tmp_path / "two")
+    index(archive)
+    (tmp_path / "two").rename(tmp_path / "away")
+    (tmp_path / "two").mkdir()
+    shutil.copy(tmp_path / "away/b.fits", tmp_path / "one/c.fits")
+    assert counts(index(archive, roots="one")) == {"new": 1, "unchanged": 1, "frames": 1}
+    assert trees.frames_in(archive) == {"a.fits": [1], "b.fits": [2], "c.fits": [3]}
+
+
+def test_a_pattern_that_no_longer_asks_for_a_file_leaves_it_alone(archive, data):
+    write(data / "a.fits", 1)
+    write(data / "b.fit", 2)
+    index(archive)
+    narrow = archive.settings.index.model_copy(update={"pattern": ("*.fits",)})
+    archive.settings = archive.settings.model_copy(update={"index": narrow})
+    assert counts(index(archive)) == {"unchanged": 1}
+    assert trees.states(archive) == {"a.fits": "ok", "b.fit": "ok"}
+
+
+def test_a_link_that_broke_is_missing_and_in_quarantine(archive, data, tmp_path):
+    write(tmp_path / "store/x.fits", 1)
+    (data / "a.fits").symlink_to(tmp_path / "store/x.fits")
+    write(data / "b.fits", 2)
+    index(archive)
+    (tmp_path / "store/x.fits").unlink()
+    assert counts(index(archive)) == {"missing": 1, "unchanged": 1, "quarantined": 1}
+    assert trees.states(archive) == {"a.fits": "missing", "b.fits": "ok"}
+    assert trees.quarantine(archive) == [("a.fits", "walk", "broken_link")]
 
 
 def test_an_empty_root_that_never_held_anything_is_fine(archive):

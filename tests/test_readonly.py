@@ -99,9 +99,8 @@ def test_all_of_it_works_where_nothing_can_be_written():
         script = Path(folder) / "child.py"
         script.write_text(CHILD)
         environment = {**os.environ, "HOME": str(work), "MPLCONFIGDIR": str(work)}
-        done = subprocess.run(
-            [sys.executable, str(script), str(work / "home"), str(data)], capture_output=True, text=True, check=False, cwd="/", env=environment
-        )
+        command = [sys.executable, str(script), str(work / "home"), str(data)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=environment)
         assert done.returncode == 0, done.stderr
         assert done.stdout.split()[-3:] == ["6", "1", "True"]
         assert fingerprint(data) == before

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from ezarchive.database.filerows import Signature
 from ezarchive.database.models import archive_meta, file, frame, frame_file, product, quarantine
 from ezarchive.database.names import insert
 
@@ -39,6 +40,25 @@ def without_parent(conn: sa.Connection) -> Iterator[Child]:
         name = json.loads(origin).get(PARENT)
         if isinstance(name, str):
             yield Child(*place, name)
+
+
+def signatures_after(conn: sa.Connection, root_id: int, relpath: bytes | None, limit: int) -> list[Signature]:
+    """Return the next files of a root in the order of their paths' bytes.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    root_id : int
+    relpath : bytes or None
+        Only those after this path.
+    limit : int
+        How many at the most.
+    """
+    c = file.c
+    query = sa.select(*(c[name] for name in Signature._fields)).where(c.root_id == root_id).order_by(c.relpath).limit(limit)
+    if relpath is not None:
+        query = query.where(c.relpath > relpath)
+    return [Signature._make(row) for row in conn.execute(query)]
 
 
 def open_paths(conn: sa.Connection, root_id: int, stage: str) -> set[bytes]:
