@@ -43,7 +43,7 @@ from ezarchive.frames.instruments import Instruments
 from ezarchive.frames.layout import layout, printable
 from ezarchive.frames.names import put_kind, put_names
 from ezarchive.frames.numbers import put_numbers, put_pointing, put_times
-from ezarchive.frames.record import CALIBRATION_KINDS, Frame
+from ezarchive.frames.record import Frame
 from ezarchive.frames.wcs import has_bad_coordinates, wcs_from_header
 
 __all__ = ["ReadFrame", "build_frame", "data_hash", "read_file", "read_header", "wcs_from_header"]
@@ -52,7 +52,6 @@ _ZLIB_LEVEL = 2
 """Cards shrink by 3.6 at level 2 and by 4.1 at level 6, which takes twice the time."""
 
 _NO_CELLS = np.empty(0, np.int64)
-_SKY_KINDS = ("science", "reference")
 
 
 @dataclass(frozen=True)
@@ -311,7 +310,7 @@ def _with_parents(frames: list[ReadFrame], images: list[hdus.HDU], source: _Sour
     own = source.relpath.rpartition("/")[2]
     owners = {}
     for read, version in zip(frames, versions, strict=True):
-        if read.frame.kind in (*_SKY_KINDS, *CALIBRATION_KINDS):
+        if read.frame.origin.get("kind") != "header:EXTNAME":
             owners.setdefault(version, read.frame.hdu)
     linked = []
     for read, version in zip(frames, versions, strict=True):

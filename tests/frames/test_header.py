@@ -122,6 +122,16 @@ def test_several_extensions(tmp_path, read, image_header, image_data):
     assert data_hash(path, 2) == data_hash(path, 1)
 
 
+def test_extensions_of_a_derived_file_belong_to_its_own_image(tmp_path, read, image_header, image_data):
+    path = tmp_path / "sub_m.fits"
+    mef(path, image_header, image_data)
+    got = read(path)[:2]
+    assert [(read.frame.kind, read.parent_name, read.parent_hdu) for read in got] == [
+        ("derived", "m.fits", None),
+        ("errormap", "sub_m.fits", 1),
+    ]
+
+
 def test_axes_of_length_one(tmp_path, read, image_header, image_data):
     path = tmp_path / "c.fits"
     fits.PrimaryHDU(image_data[None], image_header).writeto(path)
