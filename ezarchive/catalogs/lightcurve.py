@@ -12,6 +12,12 @@ from ezarchive.catalogs.sql import Engine
 from ezarchive.columns import LIGHT_CURVE
 from ezarchive.errors import InputError
 
+_FORMATS = {
+    "mjd_mid": ".6f", "ra": ".6f", "dec": ".6f", "flux": ".6g", "flux_err": ".4g", "mag_inst": ".4f", "mag_inst_err": ".4f", "mag": ".4f",
+    "mag_err": ".4f", "flux_ujy": ".6g", "flux_ujy_err": ".4g", "mag_limit": ".3f", "snr": ".1f", "separation": ".3f",
+}  # fmt: skip
+"""How many digits are printed; the values keep all of theirs."""
+
 _COLUMNS = ", ".join(f'lc."{column.name}"' for column in LIGHT_CURVE)
 
 # A small box in declination lets DuckDB skip rows by their statistics; it is right at the poles too. The cone itself is what prunes files.
@@ -93,6 +99,8 @@ def light_curve(
     table["separation"] = u.Quantity(table["separation"], u.arcsec)
     table["separation"].info.description = "distance from the position"
     table["n_within"].info.description = "other sources of the same frame within the radius"
+    for name, digits in _FORMATS.items():
+        table[name].info.format = digits
     table.meta.update(
         ra=u.Quantity(ra, u.deg),
         dec=u.Quantity(dec, u.deg),
