@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import pickle
 import time
@@ -311,6 +312,28 @@ def test_illegal_cards_do_not_fail(tmp_path, read, fits_bytes, make_cards):
     assert got.frame.wcs_ok
     assert (got.frame.objname, got.frame.filter) == ("café", "r band")
     assert header["EXPTIME"] == 100.0
+
+
+def test_damaged_headers_give_a_frame_or_a_reason(tmp_path, read, fits_bytes, make_cards):
+    whole = fits_bytes(ordinary(make_cards, {"EGAIN": 2.0, "OBJECT": "M 31", "SITELONG": "-70 45 00"}), b"\0" * 240_000)
+    path = tmp_path / "x.fits"
+    rng = np.random.default_rng(4)
+    outcomes = set()
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for at in rng.integers(0, 2880, rng.choice([1, 3, 20])):
+            damaged[at] = rng.choice([rng.integers(256), *b"0123456789.-ET' "])
+        path.write_bytes(damaged)
+        try:
+            (got,) = read(path)
+        except FrameError as err:
+            outcomes.add(err.code)
+            continue
+        outcomes.add("ok")
+        values = [value for value in vars(got.frame).values() if isinstance(value, (str, float))]
+        assert all(np.isfinite(value) if isinstance(value, float) else "\0" not in value for value in values)
+        json.dumps(dict(got.frame.origin)).encode()
+    assert {"ok", "bad_header"} <= outcomes
 
 
 def test_legal_cards_have_no_bit(read, plain):
