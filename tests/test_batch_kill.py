@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +81,7 @@ def test_killed_at_every_write_and_run_again(small_archive, tmp_path: Path):
     home = small_archive(tmp_path / "a")
     script, out = tmp_path / "child.py", tmp_path / "out.json"
     script.write_text(CHILD)
-    done = subprocess.run([sys.executable, str(script), str(home), str(out)], capture_output=True, text=True, check=False, env={**os.environ})
+    done = subprocess.run([sys.executable, str(script), str(home), str(out)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *killed, clean = [Path(path) for path in json.loads(out.read_text())]
     assert len(killed) > 10

@@ -7,7 +7,6 @@ import io
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -28,7 +27,8 @@ def home(toy_sky, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "home"
     assert "archive made" in run("init", folder, "--root", f"scidata={toy_sky.scidata}", "--root", f"refdata={toy_sky.refdata}")
     assert "4 new" in run("index", folder, "--workers", 1)
-    assert "2 frames measured" in run("measure", folder, "--workers", 1, "--set", "detection_sigma=4", "--set", "aperture_diameter_arcsec=5,7,10")
+    options = ["--set", "detection_sigma=4", "--set", "aperture_diameter_arcsec=5,7,10"]
+    assert "2 frames measured" in run("measure", folder, "--workers", 1, *options)
     return folder
 
 
@@ -106,7 +106,8 @@ def test_init_takes_layouts_kinds_and_defaults(tmp_path):
 
 
 def test_no_bar_when_piped(home, tmp_path):
-    done = subprocess.run([sys.executable, "-m", "ezarchive", "index", str(home)], capture_output=True, text=True, check=False, cwd=Path(tmp_path))
+    command = [sys.executable, "-m", "ezarchive", "index", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == ""
     assert "4 unchanged" in done.stdout

@@ -68,7 +68,8 @@ def test_exit_codes_of_the_script(small_archive, tmp_path):
 def test_a_stale_lock_is_recognised(small_archive, tmp_path):
     with Archive.open(small_archive(tmp_path / "home", indexed=False)) as archive:
         # What a process that was killed leaves: the file with its name in it, but no lock on it.
-        (archive.home / LOCK_NAME).write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname(), "since": "2026-01-01T00:00:00Z", "what": "nightly"}))
+        holder = {"pid": 2**22 + 1, "host": socket.gethostname(), "since": "2026-01-01T00:00:00Z", "what": "nightly"}
+        (archive.home / LOCK_NAME).write_text(json.dumps(holder))
         assert nightly(archive, workers=1, progress=False).exit_code == 0
         with Lock(archive.home / LOCK_NAME, what="nightly"), pytest.raises(LockedError, match="nightly"):
             nightly(archive, workers=1, progress=False)
