@@ -13,7 +13,7 @@ from ezarchive import ask, batch, config, index, verify
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
 from ezarchive.database.session import Database
-from ezarchive.errors import ArchiveExistsError, ConfigError
+from ezarchive.errors import ArchiveExistsError
 
 
 class Archive:
@@ -74,9 +74,9 @@ class Archive:
         if database is not None:
             values["database"] = {"url": database}
         made = config.validated(values, "Archive.create")
-        _check_roots(home, made)
+        config.check_roots(home, made)
         home.mkdir(parents=True, exist_ok=True)
-        Database.create(_database_url(home, made)).dispose()
+        Database.create(config.database_url(home, made)).dispose()
         config.create(home, made)
         return cls.open(home)
 
@@ -100,13 +100,13 @@ class Archive:
         """
         home = Path(home).expanduser().absolute()
         settings = config.load(home)
-        return cls(home, settings, Database.open(_database_url(home, settings), write=write))
+        return cls(home, settings, Database.open(config.database_url(home, settings), write=write))
 
     @staticmethod
     def migrate(home: str | os.PathLike[str]) -> None:
         """Bring the database of an older ezarchive to this version's schema."""
         home = Path(home).expanduser().absolute()
-        migrate.upgrade(_database_url(home, config.load(home)))
+        migrate.upgrade(config.database_url(home, config.load(home)))
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -147,22 +147,5 @@ class Archive:
         return ask.quarantine(self, **options)
 
     def runs(self) -> QueryResult:
-        """Return every run of measurement."""
+        """Return every run of measurement, the newest first."""
         return ask.run_list(self)
-
-
-def _database_url(home: Path, settings: config.Settings) -> str:
-    """Return the URL with a relative SQLite path made absolute."""
-    url = settings.database.url
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/"):
-        return f"{prefix}{home / url.removeprefix(prefix)}"
-    return url
-
-
-def _check_roots(home: Path, settings: config.Settings) -> None:
-    for name, root in settings.roots.items():
-        if not root.path.is_dir():
-            raise ConfigError(f"root {name!r}: {root.path} is not a folder")
-        if home.resolve().is_relative_to(root.path.resolve()):
-            raise ConfigError(f"home {home}: lies inside root {name!r} ({root.path}); ezarchive never writes inside a data root")

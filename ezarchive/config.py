@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ezarchive.errors import ArchiveExistsError, ConfigError, NotAnArchiveError, near_misses
+from ezarchive.files import atomic_write
 
 FILE_NAME = "ezarchive.toml"
 ENV_PREFIX = "EZARCHIVE__"
@@ -163,13 +164,35 @@ def create(home: Path | str, settings: Settings) -> Path:
         raise ConfigError(
             f"{path}: a setting holds a name that is not UTF-8, which TOML cannot: {err.object[err.start - 20 : err.end]!r}"
         ) from err
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("xb") as stream:
-            stream.write(content)
-    except FileExistsError as err:
-        raise ArchiveExistsError(f"{home}: holds an archive already; Archive.open() opens it") from err
+    if path.exists():
+        raise ArchiveExistsError(f"{home}: holds an archive already; Archive.open() opens it")
+    with atomic_write(path) as stream:
+        stream.write(content)
     return path
+
+
+def database_url(home: Path, settings: Settings) -> str:
+    """Return the URL of the database, with a relative SQLite path made absolute."""
+    url = settings.database.url
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/"):
+        return f"{prefix}{home / url.removeprefix(prefix)}"
+    return url
+
+
+def check_roots(home: Path, settings: Settings) -> None:
+    """Check that every data root is there and that the home lies in none of them.
+
+    Raises
+    ------
+    ConfigError
+        If not; the message names the root.
+    """
+    for name, root in settings.roots.items():
+        if not root.path.is_dir():
+            raise ConfigError(f"root {name!r}: {root.path} is not a folder")
+        if home.resolve().is_relative_to(root.path.resolve()):
+            raise ConfigError(f"home {home}: lies inside root {name!r} ({root.path}); ezarchive never writes inside a data root")
 
 
 def root_settings(name: str, value: str | os.PathLike[str] | Mapping[str, Any] | RootSettings) -> RootSettings:

@@ -89,7 +89,7 @@ def test_imports_go_down(path):
 
 
 def test_ground_imports_only_downwards():
-    order = ["errors", "config", "columns", "flags", "magnitudes", "sky", "files", "pool", "screen", "times", "plots"]
+    order = ["errors", "files", "config", "columns", "flags", "magnitudes", "sky", "pool", "screen", "times", "plots"]
     for path in modules():
         name = name_of(path)
         if name in GROUND:
