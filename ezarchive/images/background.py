@@ -12,11 +12,12 @@ from functools import cached_property
 
 import numpy as np
 import sep
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ezarchive.errors import InputError, MeasurementError
 
-_BLOCK_BYTES = 4_000_000
-_SAMPLES_PER_BOX = 4
+_BLOCK_PIXELS = 65536
+"""Pixels evaluated at once: they stay in the cache, and the matrix product is too small for BLAS to start threads."""
 
 Slices = tuple[slice, slice]
 
@@ -159,7 +160,7 @@ class MeshBackground:
         middle = float(np.median(nodes))
         stacked = np.concatenate([values - middle, curves]).astype(dtype)
         interval, weights = _cubic(_abscissa_y(np.arange(rows.start, rows.stop), self.box_size[0]), ny)
-        limit = max(_BLOCK_BYTES // (8 * max(cols.stop - cols.start, 1)), 1)
+        limit = max(_BLOCK_PIXELS // max(cols.stop - cols.start, 1), 1)
         for first, last in _runs(interval, limit):
             i = interval[first]
             pieces = stacked[[i, min(i + 1, ny - 1), ny + i, min(ny + i + 1, 2 * ny - 1)]]
@@ -215,28 +216,79 @@ def estimate(
     if good.min() == good.max():
         return MeshBackground.constant(float(good.flat[0]), 0.0, values.shape)
     del good
-    found = sep.Background(values, mask=bad, bw=boxes[1], bh=boxes[0], fw=filter_size, fh=filter_size)
-    level = _nodes(found.back(), values.shape, boxes)
-    rms = np.maximum(_nodes(found.rms(), values.shape, boxes), 0.0)
-    # Where no box has any noise sep claims a noise of 1.
-    noise = float(found.globalrms) if rms.max() > 0 else 0.0
-    return MeshBackground(values.shape, boxes, int(filter_size), level, rms, float(found.globalback), noise)
+    level, rms = _box_statistics(values, bad, boxes)
+    _fill_poor_boxes(level, rms)
+    if np.isnan(level).any():
+        # No box has pixels enough: all of them together are one.
+        together = np.ascontiguousarray(values[~bad][None] if bad is not None else values)
+        level[:], rms[:] = _clipped_mode(together)
+    level, rms = (_median_filtered(nodes, int(filter_size)) for nodes in (level, rms))
+    return MeshBackground(values.shape, boxes, int(filter_size), level, rms, float(np.median(level)), _typical_noise(rms))
 
 
-def _nodes(full: np.ndarray, shape: tuple[int, int], boxes: tuple[int, int]) -> np.ndarray:
-    """Find the nodes of a spline from a few of the rows and columns that it gave."""
-    counts = [-(-size // box) for size, box in zip(shape, boxes, strict=True)]
-    rows, cols = (_samples(size, box) for size, box in zip(shape, boxes, strict=True))
-    some = full[np.ix_(rows, cols)].astype(float)
-    middle = float(np.median(some))
-    along_y = _spline_matrix(_abscissa_y(rows, boxes[0]), counts[0])
-    along_x = _spline_matrix_x(cols, boxes[1], (counts[0], counts[1]))
-    return middle + np.linalg.pinv(along_y) @ (some - middle) @ np.linalg.pinv(along_x).T
+def _box_statistics(values: np.ndarray, bad: np.ndarray | None, boxes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate level and noise in each box; NaN where less than half of the pixels can be used.
+
+    sep takes whole images and gives no nodes but full maps. Of an image that is one box it gives them at once; boxes put together in
+    memory are read faster than in place, too.
+    """
+    counts = [-(-size // box) for size, box in zip(values.shape, boxes, strict=True)]
+    level, rms = np.full(counts, np.nan), np.full(counts, np.nan)
+    for line in range(counts[0]):
+        rows = slice(line * boxes[0], (line + 1) * boxes[0])
+        masks = [None] * counts[1] if bad is None or not bad[rows].any() else _boxes_of(bad[rows], boxes[1])
+        for column, (box, mask) in enumerate(zip(_boxes_of(values[rows], boxes[1]), masks, strict=True)):
+            if mask is None or np.count_nonzero(mask) <= 0.5 * box.size:
+                level[line, column], rms[line, column] = _clipped_mode(box, mask)
+    return level, rms
 
 
-def _samples(size: int, box: int) -> np.ndarray:
-    wanted = np.arange(0, size, max(box / _SAMPLES_PER_BOX, 1.0))
-    return np.unique(np.concatenate([wanted, [size - 1]]).astype(np.int64))
+def _boxes_of(rows: np.ndarray, width: int) -> list[np.ndarray]:
+    """Cut rows into boxes, each contiguous; the last one may be narrower."""
+    height, nx = rows.shape
+    whole = nx // width
+    stacked = np.ascontiguousarray(rows[:, : whole * width].reshape(height, whole, width).swapaxes(0, 1))
+    return [*stacked, *([np.ascontiguousarray(rows[:, whole * width :])] if nx % width else [])]
+
+
+def _clipped_mode(box: np.ndarray, mask: np.ndarray | None = None) -> tuple[float, float]:
+    """Return SExtractor's level and noise of one box."""
+    found = sep.Background(box, mask=mask, bw=box.shape[1], bh=box.shape[0], fw=1, fh=1)
+    # Where there is no noise sep claims one of 1, but its map is right.
+    return found.globalback, float(found.rms()[0, 0]) if found.globalrms == 1.0 else found.globalrms
+
+
+def _fill_poor_boxes(level: np.ndarray, rms: np.ndarray) -> None:
+    """Give boxes without values the mean of the nearest ones that have some (in place)."""
+    poor = np.isnan(level)
+    if not poor.any() or poor.all():
+        return
+    y, x = np.nonzero(~poor)
+    known = level[y, x], rms[y, x]
+    for row, column in np.argwhere(poor):
+        distance2 = (y - row) ** 2 + (x - column) ** 2
+        nearest = distance2 == distance2.min()
+        level[row, column], rms[row, column] = (values[nearest].mean() for values in known)
+
+
+def _median_filtered(nodes: np.ndarray, size: int) -> np.ndarray:
+    """Return the median around each node, over windows that shrink symmetrically towards the edges."""
+    ny, nx = nodes.shape
+    half = size // 2
+    reach_y, reach_x = (np.minimum(half, np.minimum(np.arange(n), n - 1 - np.arange(n))) for n in (ny, nx))
+    out = np.empty_like(nodes)
+    for dy in np.unique(reach_y):
+        for dx in np.unique(reach_x):
+            medians = np.median(sliding_window_view(nodes, (2 * dy + 1, 2 * dx + 1)), axis=(2, 3))
+            rows, cols = np.flatnonzero(reach_y == dy), np.flatnonzero(reach_x == dx)
+            out[np.ix_(rows, cols)] = medians[np.ix_(rows - dy, cols - dx)]
+    return out
+
+
+def _typical_noise(rms: np.ndarray) -> float:
+    """Return the median over boxes, or over those with any noise if most have none, as SExtractor does."""
+    noise = float(np.median(rms))
+    return noise if noise > 0 or not rms.any() else float(np.median(rms[rms > 0]))
 
 
 def _abscissa_y(y: np.ndarray, box: int) -> np.ndarray:
