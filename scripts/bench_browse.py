@@ -195,7 +195,7 @@ def add_catalogs(database: Database) -> None:
             "INSERT INTO catalog (frame_id, run_id, method, path, n_rows, sha256, apertures, created) SELECT frame_id, run_id, 'sex', "
             "'catalogs/1/' || frame_id || '.parquet', 20000, 'f', '[5.0,7.0,10.0,6.1,8.2]', 0 FROM frame CROSS JOIN run"
         )
-        conn.exec_driver_sql("INSERT INTO current_run SELECT frame_id, method, catalog_id, false FROM catalog")
+        conn.exec_driver_sql("INSERT INTO current_run SELECT frame_id, method, catalog_id, run_id, false FROM catalog")
 
 
 @contextmanager

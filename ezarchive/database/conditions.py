@@ -79,36 +79,60 @@ class FrameQuery:
         return self.available and not others and "object_raw" not in self.names
 
 
-def conditions(conn: sa.Connection, query: FrameQuery, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions on names and kinds, for ``frame`` or for ``rollup``.
+class Names:
+    """The names, kinds and root of a query, resolved: conditions on any table that has their columns.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    query : FrameQuery
 
     Raises
     ------
     UnknownNameError
         If a key, a kind, a root or an exact name does not exist.
     """
-    found = []
-    for key, values in query.names.items():
-        if key not in NAME_KEYS:
-            raise UnknownNameError("name", key, NAME_KEYS)
-        if "*" in values:
-            found.append(_column(table, key).is_not(None))
-        elif key in NAME_IDS:
-            found.append(in_ids(table.c[NAME_IDS[key]], sorted(resolve(conn, key, values))))
-        elif key == "imgtype":
-            found.append(table.c.kind.in_(_kinds("imgtype", values)))
-        elif key == "night":
-            found.append(table.c.night.in_(_nights(conn, values)))
-        elif not any(is_glob(value) for value in values):
-            found.append(table.c.object_raw.in_(values))
-        else:
-            found.append(table.c.object_raw.is_not(None))
-    if query.kinds is not None:
-        found.append(table.c.kind.in_(_kinds("kind", query.kinds)))
-    if query.root is not None:
-        number = root_id(conn, query.root)
-        found.append(table.c.root_id == number if table is rollup else _in_root(number, available=query.available))
-    return found
+
+    def __init__(self, conn: sa.Connection, query: FrameQuery) -> None:
+        self._available = query.available
+        self._values: dict[str, list[Any] | None] = {}
+        for key, values in query.names.items():
+            if key not in NAME_KEYS:
+                raise UnknownNameError("name", key, NAME_KEYS)
+            self._values[key] = None if "*" in values else _resolved(conn, key, values)
+        self._kinds = None if query.kinds is None else _kinds("kind", query.kinds)
+        self._root = None if query.root is None else root_id(conn, query.root)
+
+    def on(self, table: sa.Table, *, without: str | None = None) -> list[sa.ColumnElement[bool]]:
+        """Return the conditions on ``frame`` or ``rollup``, those of one key left out if asked."""
+        places = {"imgtype": "kind", **NAME_IDS}
+        found = [self.of(key, table.c[places.get(key, key)]) for key in self._values if key != without]
+        if self._kinds is not None:
+            found.append(table.c.kind.in_(self._kinds))
+        if self._root is not None:
+            found.append(table.c.root_id == self._root if table is rollup else _in_root(self._root, available=self._available))
+        return found
+
+    def of(self, key: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Return the condition that a column, of ids or of texts, is of the names asked for under a key."""
+        if key not in self._values:
+            return sa.true()
+        values = self._values[key]
+        if values is None:
+            return column.is_not(None)
+        return in_ids(column, values) if key in NAME_IDS else column.in_(values)
+
+
+def _resolved(conn: sa.Connection, key: str, values: Sequence[str]) -> list[Any] | None:
+    """Return ids or texts; None for any."""
+    if key in NAME_IDS:
+        return sorted(resolve(conn, key, values))
+    if key == "imgtype":
+        return _kinds(key, values)
+    if key == "night":
+        return _nights(conn, values)
+    # Globs on the raw name are tested by `keep`.
+    return None if any(is_glob(value) for value in values) else list(values)
 
 
 def frame_conditions(conn: sa.Connection, query: FrameQuery) -> list[sa.ColumnElement[bool]]:
@@ -117,11 +141,11 @@ def frame_conditions(conn: sa.Connection, query: FrameQuery) -> list[sa.ColumnEl
     Raises
     ------
     UnknownNameError
-        As `conditions`, and if a range is of an unknown column.
+        As `Names`, and if a range is of an unknown column.
     InputError
         If the cone is none.
     """
-    found = conditions(conn, query, frame)
+    found = Names(conn, query).on(frame)
     for name, (low, high) in query.ranges.items():
         if name not in _COLUMNS:
             raise UnknownNameError("column", name, _COLUMNS)
@@ -226,10 +250,6 @@ def _between(column: sa.ColumnElement[Any], low: Any, high: Any) -> list[sa.Colu
     ends = [end if end is None or isinstance(end, str) else sa.literal(float(end), sa.Double) for end in (low, high)]
     found = [] if low is None else [column >= ends[0]]
     return found if high is None else [*found, column <= ends[1]]
-
-
-def _column(table: sa.Table, key: str) -> sa.ColumnElement[Any]:
-    return table.c[NAME_IDS.get(key, "kind" if key == "imgtype" else key)]
 
 
 def _in_root(number: int, *, available: bool) -> sa.ColumnElement[bool]:

@@ -207,7 +207,8 @@ frame = Table(
     *(Column(c.name, _TYPES[c.dtype], nullable=c.name not in _REQUIRED) for c in columns.FRAME),
     _text("origin"),  # JSON
     _one_of("kind", KINDS),
-    Index(None, "target_id", "filter_id", "mjd_mid"),
+    # With the telescope at its end, a question for one of many telescopes is answered from the index alone.
+    Index(None, "target_id", "filter_id", "mjd_mid", "telescope_id"),
     # (night, telescope) finds a night; the two more columns find the group of one row of `rollup`.
     Index(None, "night", "telescope_id", "target_id", "filter_id"),
     Index(None, "filter_id", "mjd_mid"),
@@ -291,6 +292,7 @@ current_run = Table(
     Column("frame_id", Id, ForeignKey("frame.frame_id"), primary_key=True, autoincrement=False),
     Column("method", Text, primary_key=True),
     _ref("catalog_id", "catalog.catalog_id", null=False),
+    _ref("run_id", "run.run_id", null=False),
     Column("pinned", Boolean, nullable=False),
     Index(None, "catalog_id"),
 )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ezarchive.database.audit import list_frames, missing, quarantine, rollup
-from ezarchive.database.conditions import FrameQuery, conditions, distinct_nights, frame_conditions, keep, root_id, tested
+from ezarchive.database.conditions import FrameQuery, Names, distinct_nights, frame_conditions, keep, root_id, tested
 from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_run, file, frame, frame_header, product, root
 from ezarchive.database.models import rollup as rollup_table
 from ezarchive.database.parts import chunks, in_ids
@@ -125,7 +125,7 @@ def search(conn: sa.Connection, query: FrameQuery) -> list[Frame]:
 def count(conn: sa.Connection, query: FrameQuery) -> int:
     """Return how many frames fulfil a query; from the counts by night where they can tell."""
     if query.of_rollup:
-        statement = sa.select(sa.func.coalesce(sa.func.sum(rollup_table.c.n), 0)).where(*conditions(conn, query, rollup_table))
+        statement = sa.select(sa.func.coalesce(sa.func.sum(rollup_table.c.n), 0)).where(*Names(conn, query).on(rollup_table))
         return int(conn.execute(statement).scalar_one())
     found = _narrow(conn, query, (frame.c.frame_id,)) if tested(query) else None
     if found is None:
@@ -157,17 +157,19 @@ def keys(conn: sa.Connection, query: FrameQuery) -> dict[str, list[str]]:
 
 
 def _keys_of_rollup(conn: sa.Connection, query: FrameQuery) -> dict[str, list[str]]:
-    where = conditions(conn, query, rollup_table)
+    asked = Names(conn, query)
     found: dict[str, list[str]] = {}
     for what, column in NAME_IDS.items():
-        table = NAME_TABLES[what]
+        table, others = NAME_TABLES[what], asked.on(rollup_table, without=what)
         # A probe of an index for each name; LIMIT keeps PostgreSQL from joining the whole table of counts instead.
-        probe = sa.select(rollup_table.c.n).where(rollup_table.c[column] == table.c[column], *where).limit(1).scalar_subquery()
-        statement = sa.select(table.c.name).where(probe.is_not(None))
+        probe = sa.select(rollup_table.c.n).where(rollup_table.c[column] == table.c[column], *others).limit(1).scalar_subquery()
+        statement = sa.select(table.c.name).where(asked.of(what, table.c[column]), probe.is_not(None))
         found[what] = sorted(conn.execute(statement).scalars())
+    where = asked.on(rollup_table)
     one_of_kind = [sa.select(rollup_table.c.kind).where(rollup_table.c.kind == kind, *where).limit(1).subquery() for kind in KINDS]
     found["imgtype"] = sorted(conn.execute(sa.union_all(*(sa.select(part.c.kind) for part in one_of_kind))).scalars())
-    if set(query.names) & set(NAME_IDS):
+    if "objname" in query.names:
+        # Few rows, on few of the nights.
         nights = conn.execute(sa.select(rollup_table.c.night).where(rollup_table.c.night.is_not(None), *where).distinct())
         found["night"] = sorted(nights.scalars())
     else:

@@ -139,22 +139,12 @@ def add_catalog(
     conn.execute(statement.on_conflict_do_update(index_elements=["frame_id", "run_id"], set_=values))
     found = sa.select(catalog.c.catalog_id).where(catalog.c.frame_id == frame_id, catalog.c.run_id == run_id)
     catalog_id = conn.execute(found).scalar_one()
-    _set_current(conn, frame_id, method, catalog_id)
+    # The newest run is the current one, whatever comes late; a pinned one stays.
+    current = insert(conn, current_run).values(frame_id=frame_id, method=method, catalog_id=catalog_id, run_id=run_id, pinned=False)
+    new = {"catalog_id": current.excluded.catalog_id, "run_id": current.excluded.run_id}
+    replaceable = sa.and_(current_run.c.pinned.is_(False), current_run.c.run_id <= current.excluded.run_id)
+    conn.execute(current.on_conflict_do_update(index_elements=["frame_id", "method"], set_=new, where=replaceable))
     return catalog_id
-
-
-def _set_current(conn: sa.Connection, frame_id: int, method: str, catalog_id: int) -> None:
-    """Make a catalog the current one, unless one is pinned or is of a newer run."""
-    statement = insert(conn, current_run).values(frame_id=frame_id, method=method, catalog_id=catalog_id, pinned=False)
-    run_of = sa.select(catalog.c.run_id)
-    old = run_of.where(catalog.c.catalog_id == current_run.c.catalog_id).scalar_subquery()
-    new = run_of.where(catalog.c.catalog_id == catalog_id).scalar_subquery()
-    statement = statement.on_conflict_do_update(
-        index_elements=["frame_id", "method"],
-        set_={"catalog_id": catalog_id},
-        where=sa.and_(current_run.c.pinned.is_(False), old <= new),
-    )
-    conn.execute(statement)
 
 
 def close_run(conn: sa.Connection, run_id: int, counts: Mapping[str, int] | None = None) -> None:
@@ -192,7 +182,7 @@ def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = 
     InputError
         If the run has no catalogs.
     """
-    query = sa.select(catalog.c.frame_id, catalog.c.method, catalog.c.catalog_id).where(catalog.c.run_id == run_id)
+    query = sa.select(catalog.c.frame_id, catalog.c.method, catalog.c.catalog_id, catalog.c.run_id).where(catalog.c.run_id == run_id)
     rows = [dict(row) for row in conn.execute(query).mappings()]
     if not rows:
         raise InputError(f"run_id {run_id}: has no catalogs; `ezarchive runs` lists the runs")
@@ -200,7 +190,7 @@ def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = 
         wanted = set(frame_ids)
         rows = [row for row in rows if row["frame_id"] in wanted]
     statement = insert(conn, current_run)
-    new = {"catalog_id": statement.excluded.catalog_id, "pinned": True}
+    new = {"catalog_id": statement.excluded.catalog_id, "run_id": run_id, "pinned": True}
     statement = statement.on_conflict_do_update(index_elements=["frame_id", "method"], set_=new)
     for part in chunks(rows):
         conn.execute(statement, [{**row, "pinned": True} for row in part])
@@ -218,17 +208,16 @@ def unpin(conn: sa.Connection, method: str, frame_ids: Iterable[int] | None = No
     query = sa.select(current_run.c.frame_id).where(current_run.c.method == method, current_run.c.pinned.is_(True))
     pinned = set(conn.execute(query).scalars())
     ids = sorted(pinned if frame_ids is None else pinned & set(frame_ids))
-    newest = (
-        sa.select(catalog.c.catalog_id)
-        .where(catalog.c.frame_id == current_run.c.frame_id, catalog.c.method == current_run.c.method)
-        .order_by(catalog.c.run_id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
     for part in chunks(ids):
         chosen = sa.and_(current_run.c.method == method, in_ids(current_run.c.frame_id, part))
-        conn.execute(sa.update(current_run).where(chosen).values(catalog_id=newest, pinned=False))
+        values = {"catalog_id": _newest(catalog.c.catalog_id), "run_id": _newest(catalog.c.run_id), "pinned": False}
+        conn.execute(sa.update(current_run).where(chosen).values(values))
     return len(ids)
+
+
+def _newest(column: sa.Column[int]) -> sa.ScalarSelect[int]:
+    same = sa.and_(catalog.c.frame_id == current_run.c.frame_id, catalog.c.method == current_run.c.method)
+    return sa.select(column).where(same).order_by(catalog.c.run_id.desc()).limit(1).correlate(current_run).scalar_subquery()
 
 
 def list_runs(conn: sa.Connection) -> list[dict[str, Any]]:
@@ -240,11 +229,12 @@ def list_runs(conn: sa.Connection) -> list[dict[str, Any]]:
         run_id, recipe_id, method, started, ended (MJD UTC), n_catalogs, n_pinned, counts, versions, parameters, apertures.
     """
     made = sa.select(catalog.c.run_id, sa.func.count().label("n")).group_by(catalog.c.run_id).subquery()
-    pins = sa.select(sa.func.count()).select_from(current_run.join(catalog, catalog.c.catalog_id == current_run.c.catalog_id))
+    pinned = sa.and_(current_run.c.run_id == run.c.run_id, current_run.c.pinned.is_(True))
+    pins = sa.select(sa.func.count()).select_from(current_run).where(pinned).correlate(run).scalar_subquery()
     query = (
         sa.select(
             run.c.run_id, run.c.recipe_id, recipe.c.method, run.c.started, run.c.ended, sa.func.coalesce(made.c.n, 0).label("n_catalogs"),
-            pins.where(catalog.c.run_id == run.c.run_id, current_run.c.pinned.is_(True)).correlate(run).scalar_subquery().label("n_pinned"),
+            pins.label("n_pinned"),
             run.c.counts, run.c.versions, recipe.c.parameters, recipe.c.apertures,
         )
         .join(recipe, recipe.c.recipe_id == run.c.recipe_id)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from ezarchive import columns
@@ -15,7 +15,7 @@ from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_ru
 from ezarchive.database.parts import chunks, in_ids
 from ezarchive.errors import UnknownNameError
 
-_PIECE = 50_000
+_PIECE = 10_000
 
 _ARROW = {
     "bool": pa.bool_(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(), "float32": pa.float64(), "float64": pa.float64(),
@@ -136,36 +136,47 @@ def _pieces(
     conn: sa.Connection, statement: sa.Select[Any], order: Sequence[sa.Column[int]], frame_ids: Iterable[int] | None
 ) -> Iterator[Sequence[Any]]:
     """Yield the rows, many at a time, in an order that begins with frame_id."""
-    statement = statement.order_by(*order)
-    if frame_ids is None:
-        with conn.execute(statement.execution_options(yield_per=_PIECE)) as result:
-            yield from result.partitions()
-        return
-    for part in chunks(sorted({int(number) for number in frame_ids})):
-        rows = conn.execute(statement.where(in_ids(order[0], part))).all()
-        if rows:
-            yield rows
+    statement, number = statement.order_by(*order), order[0]
+    if frame_ids is not None:
+        parts = (statement.where(in_ids(number, part)) for part in chunks(sorted({int(given) for given in frame_ids})))
+    else:
+        first, last = conn.execute(sa.select(sa.func.min(number), sa.func.max(number))).one()
+        starts = () if first is None else range(first, last + 1, _PIECE)
+        parts = (statement.where(number.between(start, start + _PIECE - 1)) for start in starts)
+    for part in parts:
+        with conn.execute(part) as result:
+            # The driver's own tuples: SQLAlchemy's rows take as long to make as everything else here.
+            if rows := result.cursor.fetchall():
+                yield rows
 
 
 def _array(name: str, values: dict[str, Sequence[Any]], lookups: dict[str, dict[int, str]], roots: dict[int, tuple[str, str]]) -> pa.Array:
     if name in lookups:
-        # Each name is converted once, however many rows have it.
-        numbers = list(lookups[name])
-        places = {number: place for place, number in enumerate(numbers)}
-        indices = pa.array([places.get(number) for number in values[name]], type=pa.int32())
-        return pa.array([lookups[name][number] for number in numbers], type=pa.string()).take(indices)
+        return _labels(values[name], lookups[name])
     if name == "root":
-        return pa.array([None if number is None else roots[number][0] for number in values["root"]], type=pa.string())
+        return _labels(values["root"], {number: label for number, (label, _) in roots.items()})
     if name == "path":
-        pairs = zip(values["root"], values["path"], strict=True)
-        return pa.array([None if number is None else _readable(roots[number][1], relpath) for number, relpath in pairs], type=pa.string())
+        folders = _labels(values["root"], {number: uri for number, (_, uri) in roots.items()})
+        return pc.binary_join_element_wise(folders, _relpaths(values["path"]), "")
+    if pa.types.is_boolean(FRAME_FIELDS[name]):
+        # SQLite has numbers for them.
+        return pa.array([None if value is None else bool(value) for value in values[name]], type=pa.bool_())
     return pa.array(values[name], type=FRAME_FIELDS[name])
 
 
-def _readable(uri: str, relpath: bytes) -> str:
-    # Arrow holds UTF-8 only; a byte that is none is shown as \xff.
-    text = uri + os.fsdecode(relpath)
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _labels(numbers: Sequence[int | None], names: dict[int, str]) -> pa.Array:
+    """Return the names of ids; each is converted once, however many rows have it."""
+    places = pc.index_in(pa.array(numbers, type=pa.int64()), value_set=pa.array(list(names), type=pa.int64()))
+    return pa.array(list(names.values()), type=pa.string()).take(places)
+
+
+def _relpaths(values: Sequence[bytes | None]) -> pa.Array:
+    whole = pa.array(values, type=pa.binary())
+    try:
+        return whole.cast(pa.string())
+    except pa.ArrowInvalid:
+        # Arrow's text is UTF-8 only; a byte that is none is shown as \xff.
+        return pa.array([None if value is None else value.decode("utf-8", "backslashreplace") for value in values], type=pa.string())
 
 
 def _lists(values: Sequence[str]) -> pa.Array:

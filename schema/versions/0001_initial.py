@@ -205,7 +205,9 @@ def _frames() -> None:
     op.create_index(op.f("ix_frame_mjd_mid"), "frame", ["mjd_mid"])
     op.create_index(op.f("ix_frame_night_telescope_id_target_id_filter_id"), "frame", ["night", "telescope_id", "target_id", "filter_id"])
     op.create_index(op.f("ix_frame_parent_id"), "frame", ["parent_id"])
-    op.create_index(op.f("ix_frame_target_id_filter_id_mjd_mid"), "frame", ["target_id", "filter_id", "mjd_mid"])
+    op.create_index(
+        op.f("ix_frame_target_id_filter_id_mjd_mid_telescope_id"), "frame", ["target_id", "filter_id", "mjd_mid", "telescope_id"]
+    )
 
 
 def _around_frames() -> None:
@@ -289,9 +291,11 @@ def _measurements() -> None:
         sa.Column("frame_id", Id, autoincrement=False, nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("catalog_id", Id, nullable=False),
+        sa.Column("run_id", Id, nullable=False),
         sa.Column("pinned", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["catalog_id"], ["catalog.catalog_id"], name=op.f("fk_current_run_catalog_id")),
         sa.ForeignKeyConstraint(["frame_id"], ["frame.frame_id"], name=op.f("fk_current_run_frame_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_current_run_run_id")),
         sa.PrimaryKeyConstraint("frame_id", "method", name=op.f("pk_current_run")),
     )
     op.create_index(op.f("ix_current_run_catalog_id"), "current_run", ["catalog_id"])

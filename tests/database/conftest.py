@@ -85,7 +85,8 @@ def square(ra: float, dec: float, half: float = 0.5, angle: float = 0.0, *, mirr
     a, d, r = np.radians([angle, dec, ra])
     x, y = x * np.cos(a) - y * np.sin(a), x * np.sin(a) + y * np.cos(a)
     below = np.cos(d) - y * np.sin(d)
-    corners = np.degrees(np.stack([(r + np.arctan2(x, below)) % (2 * np.pi), np.arctan2(np.sin(d) + y * np.cos(d), np.hypot(below, x))], axis=1))
+    up = np.arctan2(np.sin(d) + y * np.cos(d), np.hypot(below, x))
+    corners = np.degrees(np.stack([(r + np.arctan2(x, below)) % (2 * np.pi), up], axis=1))
     if mirrored:
         corners = corners[::-1]
     return {"ra": ra, "dec": dec, "radius": half * 1.42, "s_region": sky.s_region(corners), "wcs_ok": True}

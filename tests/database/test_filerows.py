@@ -67,7 +67,8 @@ class TestFiles:
         ids = upsert(database, root, (b"b", 1, 2, 3), (b"a", 5, 6, 7, "corrupt"), (b"b", 9, 9, 9))
         assert ids[0] == ids[2]
         with database.connect() as conn:
-            rows = conn.execute(sa.text("SELECT size, mtime_ns, inode, state, first_seen, last_seen > 60000 FROM file ORDER BY relpath")).all()
+            query = "SELECT size, mtime_ns, inode, state, first_seen, last_seen > 60000 FROM file ORDER BY relpath"
+            rows = conn.execute(sa.text(query)).all()
         assert rows[0] == (5, 6, 7, "corrupt", 1.0, True)
         assert rows[1][:4] == (9, 9, 9, "ok")
 
@@ -121,7 +122,8 @@ class TestMoves:
             ingest.move_files(
                 conn, root, {a: FileRow(b"b", 1, 2, 3), b: FileRow(b"e", 1, 2, 3), c: FileRow(b"d", 1, 2, 3), d: FileRow(b"c", 7, 8, 9)}
             )
-        assert [(row.relpath, row.file_id, row.size) for row in signatures(database, root)] == [(b"b", a, 1), (b"c", d, 7), (b"d", c, 1), (b"e", b, 1)]
+        found = [(row.relpath, row.file_id, row.size) for row in signatures(database, root)]
+        assert found == [(b"b", a, 1), (b"c", d, 7), (b"d", c, 1), (b"e", b, 1)]
 
     def test_a_row_without_frames_makes_room(self, database, root):
         a, _ = upsert(database, root, (b"a", 1, 2, 3), (b"b", 5, 5, 5, "corrupt"))

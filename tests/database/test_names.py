@@ -112,5 +112,6 @@ class TestFacts:
             names.set_band(conn, "m600", em_min=587.5e-9, em_max=612.5e-9)
             with pytest.raises(InputError, match="em_min=2, em_max=1: must be wavelengths in metres, in order"):
                 names.set_band(conn, "m600", em_min=2, em_max=1)
-            assert conn.exec_driver_sql("SELECT name, longitude, latitude, elevation FROM site").all() == [("El Sauce", -70.763, -30.4725, 1570)]
+            sites = conn.exec_driver_sql("SELECT name, longitude, latitude, elevation FROM site").all()
+            assert sites == [("El Sauce", -70.763, -30.4725, 1570)]
             assert conn.exec_driver_sql("SELECT em_min, em_max FROM filter").all() == [(587.5e-9, 612.5e-9)]
