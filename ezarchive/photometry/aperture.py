@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import sep
+from scipy.spatial import cKDTree
 
 from ezarchive import flags
 from ezarchive.errors import InputError
@@ -23,6 +24,7 @@ SUBPIX = 5
 """SExtractor divides the pixels on the edge of a circle into 5 x 5."""
 
 _STRIP_ROWS = 512
+_HALF_DIAGONAL = 0.7072
 _BIT = {flag.name: flag.bit for flag in flags.FLAGS_APER}
 
 
@@ -133,13 +135,20 @@ def circular(
     x, y = (np.atleast_1d(np.asarray(v, float)) for v in (x, y))
     if x.shape != y.shape or x.ndim != 1:
         raise InputError(f"x, y: must be 1-D and of equal length, found shapes {x.shape} and {y.shape}")
-    radii = [_radius(diameter) for diameter in diameters]
-    sums = [_Sums(x, y, radius, pixels.shape) for radius in radii]
-    margin = int(max(radii, default=0)) + 2
+    sums = [_Sums(x, y, _radius(diameter), pixels.shape) for diameter in diameters]
+    # Apertures are nested: what does not touch the largest touches none, so the flags are asked for from the largest down.
+    largest_first = sorted(sums, key=lambda one: -one.radius)
+    margin = int(max((one.radius for one in sums), default=0)) + 2
     for rows, index in _strips(y, margin, pixels.shape[0]):
         strip = _Strip(pixels, around, rows)
-        for one in sums:
+        touched = dict.fromkeys(strip.layers, index) | {"NEIGHBOUR": index}
+        for one in largest_first:
             one.add(strip, index, subpix)
+            for name in touched:
+                touched[name] = one.touching(strip, name, touched[name], subpix)
+                one.bits[touched[name]] |= _BIT[name]
+    for one in sums:
+        one.mark_saturated(around.saturated)
     return [one.result(gain) for one in sums]
 
 
@@ -149,15 +158,15 @@ class _Strip:
     def __init__(self, pixels: Pixels, around: Surroundings, rows: slice) -> None:
         self.first = rows.start
         self.data, self.noise = pixels.data[rows], pixels.noise[rows] if pixels.has_map else pixels.noise
-        self.bad = None if pixels.bad is None else _some(pixels.bad[rows])
-        self.mask = None if around.mask is None else _some(around.mask[rows] != 0)
-        self.saturated = _painted(around.saturated, rows, self.data.shape)
         self.segmap = None if around.segmap is None else around.segmap[rows]
         self.number = around.number
         self.good: np.ndarray | None = None
-        excluded = self.bad
-        if around.leave_out and self.mask is not None:
-            excluded = self.mask if excluded is None else excluded | self.mask
+        bad = None if pixels.bad is None else _some(pixels.bad[rows])
+        mask = None if around.mask is None else _some(around.mask[rows] != 0)
+        self.layers = {name: part.astype(np.float32) for name, part in (("NOT_FINITE", bad), ("MASKED", mask)) if part is not None}
+        excluded = bad
+        if around.leave_out and mask is not None:
+            excluded = mask if excluded is None else excluded | mask
         if excluded is not None:
             self.good = (~excluded).astype(np.float32)
             self.data = np.where(excluded, self.data.dtype.type(0), self.data)
@@ -195,13 +204,33 @@ class _Sums:
         else:
             self.area[index] = np.square(spread)
         self.sky[index] = spread if isinstance(err, np.ndarray) else strip.noise * np.sqrt(self.area[index])
-        for name, layer in (("NOT_FINITE", strip.bad), ("MASKED", strip.mask), ("SATURATED", strip.saturated)):
-            if layer is not None:
-                touched = sep.sum_circle(layer.astype(np.float32), *where, subpix=subpix)[0] > 0
-                self.bits[index[touched]] |= _BIT[name]
-        if strip.segmap is not None and strip.number is not None:
-            bits = sep.sum_circle(strip.data, *where, segmap=strip.segmap, seg_id=strip.number[index], subpix=subpix)[2]
-            self.bits[index[(bits & sep.APER_HASMASKED) != 0]] |= _BIT["NEIGHBOUR"]
+
+    def touching(self, strip: _Strip, name: str, index: np.ndarray, subpix: int) -> np.ndarray:
+        """Return which of the sources have pixels of a kind in their aperture."""
+        index = index[self.on_image[index]]
+        where = (self.x[index], self.y[index] - strip.first, self.radius)
+        if not index.size:
+            return index
+        if name in strip.layers:
+            return index[sep.sum_circle(strip.layers[name], *where, subpix=subpix)[0] > 0]
+        if strip.segmap is None or strip.number is None:
+            return index[:0]
+        bits = sep.sum_circle(strip.data, *where, segmap=strip.segmap, seg_id=strip.number[index], subpix=subpix)[2]
+        return index[(bits & sep.APER_HASMASKED) != 0]
+
+    def mark_saturated(self, positions: tuple[np.ndarray, np.ndarray] | None) -> None:
+        """Set the bit of apertures that overlap a saturated pixel, of which there are few."""
+        index = np.flatnonzero(self.on_image)
+        if positions is None or not len(positions[0]) or not index.size:
+            return
+        tree = cKDTree(np.c_[positions[1], positions[0]])
+        centres = np.c_[self.x[index], self.y[index]]
+        near = tree.query_ball_point(centres, self.radius + _HALF_DIAGONAL, return_sorted=False)
+        for source, (x, y), pixels in zip(index, centres, near, strict=True):
+            if pixels:
+                gap = np.maximum(np.abs(tree.data[pixels] - (x, y)) - 0.5, 0.0)
+                if (np.hypot(gap[:, 0], gap[:, 1]) < self.radius).any():
+                    self.bits[source] |= _BIT["SATURATED"]
 
     def result(self, gain: float | None) -> ApertureSums:
         flux, sky = (np.where(self.area > 0, v, np.nan) for v in (self.flux, self.sky))
@@ -223,17 +252,6 @@ def _radius(diameter: float) -> float:
 
 def _some(layer: np.ndarray) -> np.ndarray | None:
     return layer if layer.any() else None
-
-
-def _painted(positions: tuple[np.ndarray, np.ndarray] | None, rows: slice, shape: tuple[int, int]) -> np.ndarray | None:
-    if positions is None:
-        return None
-    here = (positions[0] >= rows.start) & (positions[0] < rows.stop)
-    if not here.any():
-        return None
-    layer = np.zeros(shape, bool)
-    layer[positions[0][here] - rows.start, positions[1][here]] = True
-    return layer
 
 
 def _strips(y: np.ndarray, margin: int, ny: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -18,8 +18,6 @@ from ezarchive.photometry.sourceflags import Measured, source_flags
 
 __all__ = ["SexOptions", "sex"]
 
-_ROWS_AT_ONCE = 256
-
 
 def sex(
     data: np.ndarray,
@@ -156,14 +154,11 @@ def _saturated_pixels(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     if level is None:
         return None
-    # Only pixels within reach of the level are looked at one by one; a few rows at a time, which needs no mask of the whole frame.
+    # Only pixels within reach of the level are looked at one by one, in the few rows that have any.
     limit = level - (0.0 if background is None else _highest(background))
-    found = [np.zeros((2, 0), np.int64)]
-    for first in range(0, pixels.shape[0], _ROWS_AT_ONCE):
-        rows = pixels.data[first : first + _ROWS_AT_ONCE]
-        if rows.max() >= limit:
-            found.append(np.array(np.nonzero(rows >= limit)) + [[first], [0]])
-    y, x = np.concatenate(found, axis=1)
+    rows = np.flatnonzero(pixels.data.max(axis=1) >= limit)
+    line, x = np.nonzero(pixels.data[rows] >= limit)
+    y = rows[line]
     full = pixels.data[y, x] + np.nan_to_num(level_at(background, x, y)) >= level
     return (y[full], x[full]) if full.any() else None
 
