@@ -183,7 +183,8 @@ class Identifier:
             and known.size == (frame.naxis1, frame.naxis2)
             and not (known.sample and frame.data_sample and known.sample != frame.data_sample)
         ]
-        candidates.sort(key=lambda known: not any(p.key == place.key for p in known.places))
+        # What lay at this very path and HDU comes first, so that equal extensions of one file keep their places.
+        candidates.sort(key=lambda known: -max(((p.key == place.key) + (p.hdu == place.hdu) for p in known.places), default=0))
         for known in candidates:
             if self._same(place, read, known, own_hash):
                 return known

@@ -27,9 +27,10 @@ from ezarchive.index import index
 
 def _trees():
     spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    module = sys.modules.setdefault("trees", importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
+    if "trees" not in sys.modules:
+        sys.modules["trees"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["trees"])
+    return sys.modules["trees"]
 
 
 trees = _trees()

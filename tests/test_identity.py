@@ -19,9 +19,10 @@ from ezarchive.index import index
 
 def _trees():
     spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    module = sys.modules.setdefault("trees", importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
+    if "trees" not in sys.modules:
+        sys.modules["trees"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["trees"])
+    return sys.modules["trees"]
 
 
 trees = _trees()
@@ -149,6 +150,7 @@ def test_any_sequence_of_changes(changes):
         patch.setattr(sys.modules["ezarchive.index"], "PAGE", 2)
         model = Model(Path(folder))
         try:
+            model.index()
             for change in changes:
                 model.change(*change)
             model.index()

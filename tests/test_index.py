@@ -17,16 +17,18 @@ from ezarchive import reading
 from ezarchive.errors import LockedError, RootMissingError, UnknownNameError
 from ezarchive.files import Lock
 from ezarchive.index import LOCK_NAME, IndexReport, index
+from ezarchive.verify import verify
 
 
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    module = sys.modules.setdefault("trees", importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if name not in sys.modules:
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
-trees = _trees()
+trees = _load("trees")
 write = trees.write
 
 
@@ -253,6 +255,15 @@ def test_both_copies_moved(archive, data):
     assert trees.frames_in(archive) == {"b/x.fits": [1], "b/y.fits": [1], "z.fits": [2]}
 
 
+def test_one_move_and_one_copy(archive, data):
+    write(data / "a.fits", 1)
+    index(archive)
+    shutil.copyfile(data / "a.fits", data / "b.fits")
+    (data / "a.fits").rename(data / "c.fits")
+    assert counts(index(archive)) == {"moved": 1, "duplicate": 1}
+    assert trees.frames_in(archive) == {"b.fits": [1], "c.fits": [1]}
+
+
 def test_an_equal_header_alone_merges_nothing(archive, data):
     write(data / "a.fits", 1, pixels=1)
     write(data / "b.fits", 1, pixels=2)
@@ -323,6 +334,17 @@ def test_one_extension_of_several_changes(archive, data):
     assert counts(index(archive)) == {"changed": 1, "frames": 1}
     assert trees.frames_in(archive) == {"m.fits": [1, 4, 3]}
     assert dict(trees.rows(archive, "SELECT frame_id, file_id IS NULL FROM frame")) == {1: 0, 2: 1, 3: 0, 4: 0}
+
+
+def test_equal_extensions_of_one_file_are_frames_of_their_own(archive, data):
+    images = [fits.ImageHDU(np.ones((10, 12), "f4"), trees.cards(1)) for _ in range(2)]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(data / "m.fits")
+    assert counts(index(archive)) == {"new": 1, "frames": 2}
+    os.utime(data / "m.fits", (trees.OLD, trees.OLD))
+    assert counts(index(archive)) == {"unchanged": 1}
+    shutil.copyfile(data / "m.fits", data / "n.fits")
+    assert counts(index(archive)) == {"duplicate": 1, "unchanged": 1}
+    assert trees.frames_in(archive) == {"m.fits": [1, 2], "n.fits": [1, 2]}
 
 
 def test_an_extension_is_added(archive, data):
@@ -553,6 +575,26 @@ def test_worker_processes_give_the_same_rows(tmp_path, data, monkeypatch):
         dumps.append(trees.dump(archive))
         archive.database.dispose()
     assert dumps[0] == dumps[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_postgresql_holds_the_same_rows(tmp_path):
+    server = _load("engines").server()
+    one, two = tmp_path / "one", tmp_path / "two"
+    urls = {"sqlite": None, "postgresql": server.make()}
+    archives = [trees.archive_of(tmp_path / name, url=url, index={"batch_size": 4}, one=one, two=two) for name, url in urls.items()]
+    dumps = []
+    for change in (trees.first_state, trees.second_state):
+        change(one, two)
+        for archive in archives:
+            index(archive)
+            assert verify(archive, sample="none").ok
+            dumps.append(trees.dump(archive))
+    assert dumps[0] == dumps[1]
+    assert dumps[2] == dumps[3] != dumps[0]
+    for archive in archives:
+        archive.database.dispose()
 
 
 def test_progress_is_shown_only_when_asked_or_on_a_terminal(archive, data, capsys):

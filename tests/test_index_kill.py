@@ -17,9 +17,10 @@ from ezarchive.index import index
 
 def _trees():
     spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    module = sys.modules.setdefault("trees", importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
+    if "trees" not in sys.modules:
+        sys.modules["trees"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["trees"])
+    return sys.modules["trees"]
 
 
 trees = _trees()
@@ -91,33 +92,11 @@ def killed(tmp_path: Path):
         process.stdin.close()
 
 
-def first_state(one: Path, two: Path) -> None:
-    for number in range(10):
-        trees.write(one / f"n{number % 3}" / f"{number}.fits", number)
-    shutil.copyfile(one / "n0/0.fits", one / "n2/copy.fits")
-    trees.write(two / "r.fits", 20)
-    (one / "bad.fits").write_text("no FITS file")
-    trees.write(one / "z/sub_x.fits", 30)
-    trees.write(one / "z/lost.fits", 31)
-
-
-def second_state(one: Path, two: Path) -> None:
-    (one / "n0").rename(one / "m0")
-    (one / "n1/1.fits").rename(two / "1.fits")
-    trees.write(one / "n1/4.fits", 44, old=False)
-    (one / "z/lost.fits").unlink()
-    trees.write(one / "bad.fits", 50, old=False)
-    trees.write(one / "z/x.fits", 30, pixels=99)
-    shutil.copyfile(one / "n2/2.fits", one / "n2/again.fits")
-    (one / "n2/5.fits").replace(one / "n2/8.fits")
-    (one / "worse.fits").write_bytes(b"")
-
-
 @pytest.fixture
 def scene(tmp_path: Path):
     """Two trees, and a function that makes an archive over them, new or as a copy of another one's home."""
     one, two = tmp_path / "one", tmp_path / "two"
-    first_state(one, two)
+    trees.first_state(one, two)
 
     def make(name: str, known: Path | None = None):
         made = trees.archive_of(tmp_path / name, index={"batch_size": 4}, one=one, two=two)
@@ -156,7 +135,7 @@ def test_killed_at_every_commit_of_the_first_index_and_of_one_after_many_changes
     clean.database.dispose()
     known = tmp_path / "known"
     shutil.copytree(clean.home, known)
-    second_state(one, two)
+    trees.second_state(one, two)
     index(clean)
     second = trees.dump(clean)
     assert second != first
@@ -169,7 +148,7 @@ def test_killed_at_random_times_again_and_again(scene, killed):
     one, two, make = scene
     clean, archive = make("clean"), make("killed")
     dice = random.Random(5)
-    for change in (None, second_state):
+    for change in (None, trees.second_state):
         if change is not None:
             change(one, two)
         index(clean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -129,3 +130,27 @@ def dump(archive: Any) -> dict[str, list[Any]]:
 def counts(report: Any) -> dict[str, int]:
     """Return the counts of a report that are not zero."""
     return {name: value for name, value in vars(report).items() if isinstance(value, int) and value}
+
+
+def first_state(one: Path, two: Path) -> None:
+    """Write two trees with a bit of everything."""
+    for number in range(10):
+        write(one / f"n{number % 3}" / f"{number}.fits", number)
+    shutil.copyfile(one / "n0/0.fits", one / "n2/copy.fits")
+    write(two / "r.fits", 20)
+    (one / "bad.fits").write_text("no FITS file")
+    write(one / "z/sub_x.fits", 30)
+    write(one / "z/lost.fits", 31)
+
+
+def second_state(one: Path, two: Path) -> None:
+    """Change much in them: moves, copies, losses, other content, parents that came late."""
+    (one / "n0").rename(one / "m0")
+    (one / "n1/1.fits").rename(two / "1.fits")
+    write(one / "n1/4.fits", 44, old=False)
+    (one / "z/lost.fits").unlink()
+    write(one / "bad.fits", 50, old=False)
+    write(one / "z/x.fits", 30, pixels=99)
+    shutil.copyfile(one / "n2/2.fits", one / "n2/again.fits")
+    (one / "n2/5.fits").replace(one / "n2/8.fits")
+    (one / "worse.fits").write_bytes(b"")
