@@ -109,8 +109,7 @@ class MeshBackground:
         if data.shape != self.shape:
             raise InputError(f"data: must have the shape of the background {self.shape}, found {data.shape}")
         if out is None:
-            wide = data.dtype.itemsize > (4 if data.dtype.kind == "f" else 2)
-            out = np.empty(self.shape, np.float64 if wide else np.float32)
+            out = np.empty(self.shape, float_type(data.dtype))
         elif out.shape != self.shape:
             raise InputError(f"out: must have the shape of the background {self.shape}, found {out.shape}")
         for rows, block in self._blocks(self.level_nodes, slice(0, self.shape[0]), slice(0, self.shape[1]), out.dtype):
@@ -210,11 +209,12 @@ def estimate(
     values = _native(data)
     boxes = _checked_boxes(box_size, filter_size)
     bad = _bad(values, mask)
-    good = values if bad is None else values[~bad]
-    if not good.size:
+    good = True if bad is None else ~bad
+    low, high = values.min(where=good, initial=np.inf), values.max(where=good, initial=-np.inf)
+    if low > high:
         raise MeasurementError("no_valid_pixels", "data: every pixel is masked or not finite; there is no background")
-    if good.min() == good.max():
-        return MeshBackground.constant(float(good.flat[0]), 0.0, values.shape)
+    if low == high:
+        return MeshBackground.constant(float(low), 0.0, values.shape)
     del good
     level, rms = _box_statistics(values, bad, boxes)
     _fill_poor_boxes(level, rms)
@@ -362,14 +362,19 @@ def _whole_steps(name: str, part: slice, size: int) -> slice:
     return slice(start, max(stop, start))
 
 
+def float_type(dtype: np.dtype) -> np.dtype:
+    """Return the native float type that holds every value of a type of pixel: float32, or float64 where that would lose digits."""
+    wide = dtype.itemsize > (4 if dtype.kind == "f" else 2)
+    return np.dtype(np.float64 if wide else np.float32)
+
+
 def _native(data: np.ndarray) -> np.ndarray:
     values = np.asarray(data)
     if values.ndim != 2 or not values.size:
         raise InputError(f"data: must be a 2-D array that is not empty, found shape {values.shape}")
     if values.dtype.kind not in "fiub":
         raise InputError(f"data: must hold real numbers, found dtype {values.dtype}")
-    wide = values.dtype.itemsize > (4 if values.dtype.kind == "f" else 2)
-    values = np.ascontiguousarray(values, dtype=np.float64 if wide else np.float32)
+    values = np.ascontiguousarray(values, dtype=float_type(values.dtype))
     # sep wants buffers that may be written to, though it never does.
     return values if values.flags.writeable else values.copy()
 

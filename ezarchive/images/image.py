@@ -21,6 +21,7 @@ from ezarchive.errors import FrameError, InputError
 from ezarchive.frames.header import read_header
 from ezarchive.frames.record import Frame
 from ezarchive.frames.wcs import wcs_from_header
+from ezarchive.images.background import float_type
 
 _UNITS = ("pixel", "coord")
 _BLOCK_BYTES = 16_000_000
@@ -291,13 +292,8 @@ def _checked_array(source: np.ndarray) -> np.ndarray:
         raise InputError(f"source: must be a path or a 2-D array that is not empty, found shape {array.shape}")
     if array.dtype.kind not in "fiub":
         raise InputError(f"source: must hold real numbers, found dtype {array.dtype}")
-    wanted = _float_type(array.dtype)
+    wanted = float_type(array.dtype)
     return array if array.dtype == wanted else array.astype(wanted)
-
-
-def _float_type(dtype: np.dtype) -> np.dtype:
-    wide = dtype.itemsize > (4 if dtype.kind == "f" else 2)
-    return np.dtype(np.float64 if wide else np.float32)
 
 
 def _native_copy(stored: np.ndarray) -> np.ndarray:
@@ -311,7 +307,7 @@ def _filled(shape: tuple[int, int], parts: Iterable[tuple[slice, np.ndarray]]) -
     out: np.ndarray | None = None
     for rows, part in parts:
         if out is None:
-            out = np.empty(shape, _float_type(part.dtype))
+            out = np.empty(shape, float_type(part.dtype))
         out[rows] = part
     return out
 
