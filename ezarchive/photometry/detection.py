@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import QTable
 from astropy.wcs import WCS
 
+from ezarchive import flags
 from ezarchive.photometry import aperture, shapes, sourcetable, world
 from ezarchive.photometry.aperture import Surroundings
 from ezarchive.photometry.extraction import Detected, detect
@@ -17,6 +18,8 @@ from ezarchive.photometry.shapes import KronSums, Members, Windowed
 from ezarchive.photometry.sourceflags import Measured, source_flags
 
 __all__ = ["SexOptions", "sex"]
+
+_NOT_FINITE = flags.value(flags.FLAGS_APER, "NOT_FINITE")
 
 
 def sex(
@@ -101,7 +104,8 @@ def _measure(pixels: Pixels, options: SexOptions, found: Detected, sky: _Sky) ->
         values["FLUX_RADIUS"] = shapes.half_light_radius(pixels.data, objects, kron.flux, options.phot_fluxfrac)
     values |= world.sky_columns(sky.wcs, values) | _mask_columns(sky.mask, members)
     peak = objects["peak"] + np.nan_to_num(level)
-    measured = Measured(objects, kron.radius, win, options.phot_apertures, peak, options.satur_level)
+    has_bad = np.logical_or.reduce([kron.n_bad > 0, *((sums.flags & _NOT_FINITE) != 0 for sums in apertures)])
+    measured = Measured(objects, kron.radius, win, options.phot_apertures, has_bad, peak, options.satur_level)
     # Last, for it writes over the segmentation map.
     values["FLAGS"] = source_flags(pixels, members, measured, segmap)
     return sourcetable.build(values, apertures, options.phot_apertures)
@@ -123,7 +127,7 @@ def _shape_values(objects: np.ndarray, win: Windowed) -> dict[str, np.ndarray]:
 
 
 def _flux_values(objects: np.ndarray, members: Members, kron: KronSums, options: SexOptions) -> dict[str, np.ndarray]:
-    sky = np.sqrt(members.sum(members.noise**2))
+    sky = np.sqrt(members.sum(np.square(members.noise, dtype=float)))
     return {
         "FLUX_AUTO": kron.flux,
         "FLUXERR_AUTO": kron.flux_err,

@@ -68,6 +68,7 @@ class KronSums:
     flux: np.ndarray
     flux_err: np.ndarray
     area: np.ndarray
+    n_bad: np.ndarray
 
 
 def members(pixels: Pixels, segmap: np.ndarray, n: int) -> Members:
@@ -77,8 +78,20 @@ def members(pixels: Pixels, segmap: np.ndarray, n: int) -> Members:
     blocks = range(0, labels.size, _BLOCK_PIXELS)
     flat = np.concatenate([first + np.flatnonzero(labels[first : first + _BLOCK_PIXELS] != 0) for first in blocks])
     y, x = np.divmod(flat, segmap.shape[1])
-    noise = pixels.noise.ravel()[flat].astype(float) if pixels.has_map else np.full(flat.size, pixels.noise)
-    return Members(labels[flat].astype(np.int64) - 1, y, x, pixels.data.ravel()[flat].astype(float), noise, n)
+    # Crowded frames have millions of these pixels: small types, and no array for a noise that is one number.
+    noise = pixels.noise.ravel()[flat] if pixels.has_map else np.broadcast_to(pixels.noise, flat.shape)
+    return Members(labels[flat] - 1, y.astype(np.int32), x.astype(np.int32), pixels.data.ravel()[flat], noise, n)
+
+
+def elliptical_distance(pixels: Members, objects: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel from its source's centre in units of A and B along its ellipse, as float32."""
+    out = np.empty(len(pixels.source), np.float32)
+    for first in range(0, len(out), _BLOCK_PIXELS):
+        part = slice(first, first + _BLOCK_PIXELS)
+        x, y, cxx, cyy, cxy = (objects[name][pixels.source[part]] for name in ("x", "y", "cxx", "cyy", "cxy"))
+        dx, dy = pixels.x[part] - x, pixels.y[part] - y
+        out[part] = np.sqrt(np.maximum(cxx * dx**2 + cyy * dy**2 + cxy * dx * dy, 0.0))
+    return out
 
 
 def isophotal_area(pixels: Members, n_sigma: float) -> np.ndarray:
@@ -122,7 +135,7 @@ def fwhm(pixels: Members, objects: np.ndarray, threshold: np.ndarray, ceiling: n
     core = Members(*(v[chosen] for v in (pixels.source, pixels.y, pixels.x, pixels.value, pixels.noise)), pixels.n)
     distance2 = (core.x - objects["x"][core.source]) ** 2 + (core.y - objects["y"][core.source]) ** 2
     # Values relative to the peak: the slope is the same, and squares of the squares stay within range.
-    value = core.value / objects["peak"][core.source]
+    value = core.value.astype(float) / objects["peak"][core.source]
     weight, log = value**2, np.log(value)
     s, sx, sy = core.sum(weight), core.sum(weight * distance2), core.sum(weight * log)
     sxx, sxy = core.sum(weight * distance2**2), core.sum(weight * distance2 * log)
@@ -152,7 +165,7 @@ def kron(pixels: Pixels, objects: np.ndarray, factor: float, minimum: float, gai
     Returns
     -------
     KronSums
-        ``radius`` in units of A and B, ``area`` in pixels on the image that hold a value.
+        ``radius`` in units of A and B, ``area`` in pixels on the image that hold a value, ``n_bad`` pixels that hold none.
     """
     where = ellipse(objects)
     # Where the moment is not positive sep gives 0 or NaN, and the least radius is used.
@@ -160,12 +173,27 @@ def kron(pixels: Pixels, objects: np.ndarray, factor: float, minimum: float, gai
     radius = np.fmax(factor * moment, minimum)
     err = pixels.noise if pixels.has_map else 1.0
     flux, spread, _ = sep.sum_ellipse(pixels.data, *where, radius, err=err, subpix=1)
-    full = np.square(spread) if not pixels.has_map else np.square(sep.sum_ellipse(pixels.data, *where, radius, err=1.0, subpix=1)[1])
-    area = full
+    area = np.square(spread) if not pixels.has_map else np.square(sep.sum_ellipse(pixels.data, *where, radius, err=1.0, subpix=1)[1])
+    n_bad = np.zeros(len(objects))
     if pixels.bad is not None:
-        area = full - sep.sum_ellipse(pixels.bad.astype(np.int32), *where, radius, subpix=1)[0]
+        touched = sep.sum_ellipse(pixels.data, *where, radius, mask=pixels.bad, subpix=1)[2] & sep.APER_HASMASKED
+        for i in np.flatnonzero(touched):
+            n_bad[i] = _count_in_ellipse(pixels.bad, objects[i], radius[i])
+    area = area - n_bad
     sky = spread if pixels.has_map else pixels.noise * np.sqrt(area)
-    return KronSums(radius, flux, flux_error(sky, flux, gain), area)
+    return KronSums(radius, flux, flux_error(sky, flux, gain), area, n_bad)
+
+
+def _count_in_ellipse(layer: np.ndarray, one: np.void, radius: float) -> int:
+    """Count the True pixels whose centre lies in an ellipse."""
+    cxx, cyy, cxy = one["cxx"], one["cyy"], one["cxy"]
+    half_x, half_y = (radius / np.sqrt(max(c - cxy**2 / (4.0 * other), 1e-30)) for c, other in ((cxx, cyy), (cyy, cxx)))
+    ny, nx = layer.shape
+    rows = slice(max(int(one["y"] - half_y), 0), min(int(one["y"] + half_y) + 2, ny))
+    cols = slice(max(int(one["x"] - half_x), 0), min(int(one["x"] + half_x) + 2, nx))
+    dy, dx = np.ogrid[rows, cols]
+    dy, dx = dy - one["y"], dx - one["x"]
+    return int(np.count_nonzero(layer[rows, cols] & (cxx * dx**2 + cyy * dy**2 + cxy * dx * dy < radius**2)))
 
 
 def ellipse(objects: np.ndarray) -> tuple[np.ndarray, ...]:

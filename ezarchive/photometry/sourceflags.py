@@ -9,7 +9,7 @@ import sep
 
 from ezarchive import flags
 from ezarchive.photometry.pixels import Pixels
-from ezarchive.photometry.shapes import GROWTH_SIGMAS, KRON_SIGMAS, Members, Windowed, ellipse
+from ezarchive.photometry.shapes import GROWTH_SIGMAS, KRON_SIGMAS, Members, Windowed, ellipse, elliptical_distance
 
 CROWDED_FRACTION = 0.1
 """From this share of foreign or bad pixels in its ellipse on, a source is ``CROWDED``."""
@@ -31,6 +31,8 @@ class Measured:
         Windowed positions.
     diameters : tuple of float
         Circular apertures in pixels.
+    has_bad : ndarray of bool
+        Whether the Kron ellipse or a circular aperture holds pixels without a value.
     peak_level : ndarray
         Peak with the background's level added.
     saturation : float or None
@@ -41,6 +43,7 @@ class Measured:
     kron_radius: np.ndarray
     windowed: Windowed
     diameters: tuple[float, ...]
+    has_bad: np.ndarray
     peak_level: np.ndarray
     saturation: float | None
 
@@ -72,7 +75,7 @@ def source_flags(pixels: Pixels, members: Members, measured: Measured, segmap: n
     bits[_cut_by_edge(measured, pixels.shape)] |= _BIT["APER_INCOMPLETE"]
     bits[_crowded(pixels, members, measured, segmap)] |= _BIT["CROWDED"]
     if pixels.bad is not None:
-        bits[_has_bad(pixels.bad, measured)] |= _BIT["APER_INCOMPLETE"]
+        bits[measured.has_bad] |= _BIT["APER_INCOMPLETE"]
         bits[_isophote_broken(pixels.bad, members)] |= _BIT["ISO_INCOMPLETE"]
     return bits
 
@@ -113,24 +116,13 @@ def _crowded(pixels: Pixels, members: Members, measured: Measured, segmap: np.nd
     np.minimum(segmap, 1, out=segmap)
     if pixels.bad is not None:
         segmap[pixels.bad] = 1
-    dx, dy = members.x - objects["x"][members.source], members.y - objects["y"][members.source]
-    c = {name: objects[name][members.source] for name in ("cxx", "cyy", "cxy")}
-    distance = np.sqrt(np.maximum(c["cxx"] * dx**2 + c["cyy"] * dy**2 + c["cxy"] * dx * dy, 0))
+    distance = elliptical_distance(members, objects)
     crowded = np.zeros(len(objects), bool)
     for scale in (np.full(len(objects), KRON_SIGMAS), measured.kron_radius):
         taken, area = sep.sum_ellipse(segmap, *where, scale, err=1.0, subpix=1)[:2]
         own = members.sum(where=distance <= scale[members.source])
         crowded |= (taken - own) > CROWDED_FRACTION * np.square(area)
     return crowded
-
-
-def _has_bad(bad: np.ndarray, measured: Measured) -> np.ndarray:
-    objects = measured.objects
-    layer = bad.astype(np.int32)
-    hit = sep.sum_ellipse(layer, *ellipse(objects), measured.kron_radius, subpix=1)[0] > 0
-    if measured.diameters:
-        hit |= sep.sum_circle(layer, objects["x"], objects["y"], max(measured.diameters) / 2, subpix=5)[0] > 0
-    return hit
 
 
 def _isophote_broken(bad: np.ndarray, members: Members) -> np.ndarray:
