@@ -143,7 +143,7 @@ class Model:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=st.lists(CHANGES, min_size=3, max_size=25))
 def test_any_sequence_of_changes(changes):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
