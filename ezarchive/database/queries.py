@@ -168,8 +168,8 @@ def _keys_of_rollup(conn: sa.Connection, query: FrameQuery) -> dict[str, list[st
     where = asked.on(rollup_table)
     one_of_kind = [sa.select(rollup_table.c.kind).where(rollup_table.c.kind == kind, *where).limit(1).subquery() for kind in KINDS]
     found["imgtype"] = sorted(conn.execute(sa.union_all(*(sa.select(part.c.kind) for part in one_of_kind))).scalars())
-    if "objname" in query.names:
-        # Few rows, on few of the nights.
+    if set(query.names) & set(NAME_IDS):
+        # A step for each night could read every row of the name each time.
         nights = conn.execute(sa.select(rollup_table.c.night).where(rollup_table.c.night.is_not(None), *where).distinct())
         found["night"] = sorted(nights.scalars())
     else:

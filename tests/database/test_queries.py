@@ -93,7 +93,9 @@ class TestSearch:
     def test_times(self, many, mjd):
         assert many.ids(mjd=mjd) == brute(many, lambda frame: within(frame.mjd_mid, *mjd))
 
-    @pytest.mark.parametrize("pattern", ["*_100.fits", "calib_1?_*", "f000[1-3].fits", "*", "f000[!1-3].fits", "nothing", "x/*", "?????.fits", "[f]0*"])
+    @pytest.mark.parametrize(
+        "pattern", ["*_100.fits", "calib_1?_*", "f000[1-3].fits", "*", "f000[!1-3].fits", "nothing", "x/*", "?????.fits", "[f]0*"]
+    )
     def test_file_names(self, many, pattern):
         def fits(frame_id):
             path = many.paths[frame_id]
@@ -106,7 +108,9 @@ class TestSearch:
 
     def test_names_of_any_bytes_are_matched(self, world):
         world.add(*(Frame(),) * 4, names=[b"caf\xe9.fits", "café.fits".encode(), b"a\nb [1].fits", b"*.fits"])
-        found = {pattern: [frame.frame_id for frame in world.search(pattern=pattern)] for pattern in ("caf?.fits", "café*", "a?b [[]1]*", "[*]*")}
+        found = {
+            pattern: [frame.frame_id for frame in world.search(pattern=pattern)] for pattern in ("caf?.fits", "café*", "a?b [[]1]*", "[*]*")
+        }
         assert found == {"caf?.fits": [1, 2], "café*": [2], "a?b [[]1]*": [3], "[*]*": [4]}
 
     def test_those_without_a_time_come_last_and_a_limit_takes_the_first(self, many):
@@ -141,7 +145,9 @@ class TestPlaces:
         points += [(frame.ra + 0.3, max(-90, frame.dec - 0.2)) for frame in list(many.frames.values())[:40] if frame.ra is not None]
         outlines = {key: sky.parse_region(frame.s_region) for key, frame in many.frames.items() if frame.s_region}
         for ra, dec in [*points, (0.0, 90.0), (360.0, 0.0)]:
-            met = {key for key, good in zip(outlines, sky.polygons_meet_cone(list(outlines.values()), ra, dec, radius), strict=True) if good}
+            met = {
+                key for key, good in zip(outlines, sky.polygons_meet_cone(list(outlines.values()), ra, dec, radius), strict=True) if good
+            }
             held = {key for key, good in zip(outlines, sky.polygons_contain(list(outlines.values()), ra, dec), strict=True) if good}
             assert set(many.ids(cone=(ra, dec, radius))) == met
             assert set(many.ids(cone=(ra, dec, radius), point=True)) == held
@@ -244,17 +250,22 @@ class TestById:
 class TestMasters:
     def test_fit_the_frame_the_nearest_in_time_first(self, world):
         common = {"observatory": "7DT", "telkey": "a", "telname": "7DT01", "naxis1": 100, "naxis2": 80}
+
         def cal(kind, mjd, **facts):
             return Frame(**{**common, "kind": kind, "mjd_mid": mjd, **facts})
 
         bias = world.add(
-            cal("bias", 60010.0), cal("bias", 60001.0), cal("bias", None), cal("bias", 60000.0, telname="7DT02"), cal("bias", 60000.0, naxis1=99),
-            cal("bias", 60000.0, telkey="b"), cal("bias", 60000.0, observatory="LCO"), cal("bias", 59990.5), root="calib",
+            cal("bias", 60010.0), cal("bias", 60001.0), cal("bias", None), cal("bias", 60000.0, telname="7DT02"),
+            cal("bias", 60000.0, naxis1=99), cal("bias", 60000.0, telkey="b"), cal("bias", 60000.0, observatory="LCO"),
+            cal("bias", 59990.5), root="calib",
         )  # fmt: skip
-        dark = world.add(cal("dark", 60000, exptime=100.04), cal("dark", 60000, exptime=10.0), cal("dark", 60000), root="calib", names=list("abc"))
+        dark = world.add(
+            cal("dark", 60000, exptime=100.04), cal("dark", 60000, exptime=10.0), cal("dark", 60000), root="calib", names=list("abc")
+        )
         flat = world.add(cal("flat", 60000, filter="r"), cal("flat", 60000, filter="g"), root="calib", names=list("de"))
         science = Frame(**common, mjd_mid=60000.0, exptime=100.0, filter="r")
         with world.database.connect() as conn:
+
             def ids(kind, frame=science):
                 return [found.frame_id for found in queries.masters(conn, frame, kind)]
 

@@ -13,7 +13,13 @@ VERSIONS = {"ezarchive": "0.1.0", "sep": "1.4.1"}
 
 
 def add(conn, frame_id, run_id, **facts):
-    values = {"method": "sex", "path": f"catalogs/{run_id}/{frame_id}.parquet", "n_rows": 10, "sha256": "ab", "apertures": [5.0, None, 10.0]}
+    values = {
+        "method": "sex",
+        "path": f"catalogs/{run_id}/{frame_id}.parquet",
+        "n_rows": 10,
+        "sha256": "ab",
+        "apertures": [5.0, None, 10.0],
+    }
     return runs.add_catalog(conn, frame_id, run_id, **{**values, **facts})
 
 
@@ -42,7 +48,11 @@ class TestRecipe:
 
     @pytest.mark.parametrize(
         ("method", "parameters", "apertures"),
-        [("forced", {"detection_sigma": 5}, [5.0, 7.0]), ("sex", {"detection_sigma": 3}, [5.0, 7.0]), ("sex", {"detection_sigma": 5}, [7.0, 5.0])],
+        [
+            ("forced", {"detection_sigma": 5}, [5.0, 7.0]),
+            ("sex", {"detection_sigma": 3}, [5.0, 7.0]),
+            ("sex", {"detection_sigma": 5}, [7.0, 5.0]),
+        ],
     )
     def test_different_recipes_are_several(self, conn, recipe, method, parameters, apertures):
         assert runs.get_recipe(conn, method, parameters, apertures) != recipe
