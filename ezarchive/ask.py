@@ -16,7 +16,7 @@ from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sql import Engine
 from ezarchive.database import audit, queries, runs, tables
-from ezarchive.errors import InputError
+from ezarchive.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
@@ -33,7 +33,7 @@ def sql(
     query: str,
     parameters: Sequence[Any] | None = None,
     *,
-    aperture: float = DEFAULT_APERTURE,
+    aperture: Any = DEFAULT_APERTURE,
     method: str | None = None,
     run: int | None = None,
 ) -> QueryResult:
@@ -44,10 +44,10 @@ def sql(
     archive : Archive
     query : str
         One SELECT over the views ``frames``, ``catalogs``, ``measurements`` and ``light_curve`` (columns: ``data_layout.md``).
-    parameters : sequence, optional
-        Values for ``?`` in the query.
-    aperture : float
-        Diameter in arcsec of the aperture behind ``light_curve``.
+    parameters : sequence or mapping, optional
+        Values for ``?`` in the query, or for ``$name``.
+    aperture : float, Quantity or str
+        Diameter of the aperture behind ``light_curve``; a number counts arcsec.
     method : str, optional
         Only catalogs of this method.
     run : int, optional
@@ -61,6 +61,8 @@ def sql(
     ------
     SQLError
         If the query is refused (not a SELECT, reads other files), wrong, or over its limits of memory or time.
+    UnknownNameError
+        If there is no such run, or no run of the method.
 
     Examples
     --------
@@ -75,7 +77,7 @@ def light_curve(
     position: Any,
     radius: Any = "2 arcsec",
     *,
-    aperture: float = DEFAULT_APERTURE,
+    aperture: Any = DEFAULT_APERTURE,
     filter: str | Sequence[str] | None = None,
     telname: str | Sequence[str] | None = None,
     method: str | None = None,
@@ -90,8 +92,8 @@ def light_curve(
         ICRS; a string as ``"21:45:00 -77:15:44"`` or ``"326.25 -77.26"``.
     radius : Quantity or str
         Largest separation, with its unit.
-    aperture : float
-        Diameter in arcsec; catalogs without such an aperture have no rows here.
+    aperture : float, Quantity or str
+        Diameter; a number counts arcsec. Catalogs without such an aperture have no rows here, which ``meta["notes"]`` tells.
     filter, telname : str or sequence of str, optional
         Only these (globs allowed).
     method : str, optional
@@ -110,10 +112,10 @@ def light_curve(
     InputError
         If the position cannot be read, or the radius has no unit or is not positive.
     UnknownNameError
-        If a filter or telescope does not exist.
+        If a filter, a telescope or a run does not exist, or there is no run of the method.
     """
     ra, dec = sky.parse_position(position)
-    radius_deg = sky.parse_angle(radius)
+    radius_deg = sky.parse_angle(radius, "radius")
     if not 0 < radius_deg <= 1:
         raise InputError(f"radius={radius!r}: must be more than 0 and at most 1 degree")
     names = {key: _listed(value) for key, value in (("filter", filter), ("telname", telname)) if value is not None}
@@ -151,7 +153,9 @@ def run_list(archive: Archive) -> QueryResult:
 def as_result(table: QTable) -> QueryResult:
     """Return a table as a result that prints and exports like that of a query; units are dropped, NaN and masked values are NULL."""
     arrays = {name: np.ma.masked_invalid(column) if column.dtype.kind == "f" else np.ma.asarray(column) for name, column in _plain(table)}
-    return QueryResult(pa.table({name: pa.array(array.tolist()) for name, array in arrays.items()}))
+    made = pa.table({name: pa.array(array.tolist()) for name, array in arrays.items()})
+    formats = {name: table[name].info.format for name in table.colnames if table[name].info.format}
+    return QueryResult(made, notes=table.meta.get("notes", ()), formats=formats)
 
 
 def _plain(table: QTable) -> Iterator[tuple[str, Any]]:
@@ -172,8 +176,25 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _engine(archive: Archive, *, aperture: float, method: str | None, run: int | None, frame_ids: list[int] | None = None) -> Engine:
+def _engine(archive: Archive, *, aperture: Any, method: str | None, run: int | None, frame_ids: list[int] | None = None) -> Engine:
+    diameter = _arcsec("aperture", aperture)
     with archive.database.connect() as conn:
+        if method is not None or run is not None:
+            _check_runs(runs.list_runs(conn), method, run)
         frames = tables.frames_table(conn, frame_ids=frame_ids)
         catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
-    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=aperture)
+    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter)
+
+
+def _arcsec(name: str, value: Any) -> float:
+    plain = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return float(value) if plain else sky.parse_angle(value, name) * 3600
+
+
+def _check_runs(known: list[dict[str, Any]], method: str | None, run: int | None) -> None:
+    methods = {row["method"] for row in known}
+    if method is not None and known and method not in methods:
+        raise UnknownNameError("method", str(method), methods)
+    numbers = {row["run_id"] for row in known if method is None or row["method"] == method}
+    if run is not None and run not in numbers:
+        raise UnknownNameError("run", str(run), {str(number) for number in numbers})

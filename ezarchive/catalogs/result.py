@@ -7,7 +7,7 @@ import html
 import json
 import math
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import astropy.units as u
@@ -38,6 +38,8 @@ class QueryResult:
         The rows. A column name that comes twice gets a suffix (``mag``, ``mag_1``).
     notes : sequence of str
         What a reader must know about the rows; printed below them.
+    formats : mapping, optional
+        How many digits of a column are printed, as ``{"mag": ".4f"}``; the values keep all of theirs.
 
     Examples
     --------
@@ -52,9 +54,10 @@ class QueryResult:
     ['m600', 'm625']
     """
 
-    def __init__(self, table: pa.Table, *, notes: Sequence[str] = ()) -> None:
+    def __init__(self, table: pa.Table, *, notes: Sequence[str] = (), formats: Mapping[str, str] | None = None) -> None:
         self._table = _plain_types(table.rename_columns(_unique(table.column_names)))
         self.notes = tuple(notes)
+        self.formats = dict(formats or {})
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,8 +73,12 @@ class QueryResult:
             for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 yield row(*values)
 
-    def __getitem__(self, key: int | str) -> Any:
-        """Return one row by its place, or one column (as in `to_table`) by its name."""
+    def __getitem__(self, key: int | slice | str) -> Any:
+        """Return one row by its place, a result of some rows by a slice, or one column (as in `to_table`) by its name."""
+        if isinstance(key, slice):
+            return QueryResult(self._table.take(pa.array(range(len(self))[key], pa.int64())), notes=self.notes, formats=self.formats)
+        if not isinstance(key, (int, np.integer, str)):
+            raise InputError(f"index {key!r}: must be the place of a row, a slice, or the name of a column")
         if isinstance(key, str):
             if key not in self.columns:
                 raise InputError(f"column {key!r}: must be one of {', '.join(self.columns)}")
@@ -80,6 +87,9 @@ class QueryResult:
         if not 0 <= place < len(self):
             raise IndexError(f"row {key}: must be within the {len(self)} rows")
         return self._row(*(column[place].as_py() for column in self._table.columns))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_row"}  # a class made here cannot be pickled
 
     @functools.cached_property
     def _row(self) -> type:
@@ -126,7 +136,7 @@ class QueryResult:
             Without a newline at the end.
         """
         shown = len(self) if max_rows is None else min(max_rows, len(self))
-        blocks, hidden = _fit([_cells(name, column) for name, column in self._head(shown)], max_width)
+        blocks, hidden = _fit([_cells(name, column, self.formats.get(name)) for name, column in self._head(shown)], max_width)
         lines = ["  ".join(cells).rstrip() for cells in zip(*blocks, strict=True)] if blocks else []
         return "\n".join([*lines, self._summary(shown, hidden), *self.notes])
 
@@ -137,7 +147,7 @@ class QueryResult:
         shown = min(SHOWN_ROWS, len(self))
         head = list(self._head(shown))
         titles = "".join(f"<th>{html.escape(name)}</th>" for name, _ in head)
-        rows = zip(*([_cell(value) for value in column.to_pylist()] for _, column in head), strict=True)
+        rows = zip(*([_cell(value, self.formats.get(name)) for value in column.to_pylist()] for name, column in head), strict=True)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         below = "".join(f"<p>{html.escape(text)}</p>" for text in (self._summary(shown, 0), *self.notes))
         return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{below}"
@@ -242,17 +252,20 @@ def _unique(names: Sequence[str]) -> list[str]:
     return result
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, form: str | None = None) -> str:
     if value is None:
         return MISSING
     if isinstance(value, float):
-        return f"{value:.11g}"
+        return format(value, form or ".11g")
     text = str(value).replace("\n", " ")
-    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 3] + "..."
+    if len(text) <= MAX_CELL:
+        return text
+    # Of a path the end tells most.
+    return "..." + text[3 - MAX_CELL :] if text.startswith("/") else text[: MAX_CELL - 3] + "..."
 
 
-def _cells(name: str, column: pa.ChunkedArray) -> list[str]:
-    cells = [_cell(value) for value in column.to_pylist()]
+def _cells(name: str, column: pa.ChunkedArray, form: str | None) -> list[str]:
+    cells = [_cell(value, form) for value in column.to_pylist()]
     width = max([len(name), *map(len, cells)])
     kind = column.type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind)

@@ -8,6 +8,7 @@ names them, and only those that its WHERE can need.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -117,11 +119,16 @@ class Engine:
 
         Raises
         ------
+        InputError
+            If the query is no text, or the parameters are neither a list nor a mapping.
         SQLError
             If the query is refused, is wrong, or needs more memory or time than it may.
         CatalogError
             If a catalog's file is missing or torn.
         """
+        if not isinstance(sql, str):
+            raise InputError(f"query={sql!r}: must be a text of SQL")
+        parameters = _plain(parameters)
         with self._lock, self._limited():
             read: dict[str, pa.Table] = {}
             notes: list[str] = []
@@ -159,9 +166,17 @@ class Engine:
             fitting = links.filter(pc.is_valid(links["place"]))
             if len(fitting) < len(links):
                 without = len(links) - len(fitting)
-                notes.append(f"({without} of {len(links)} catalogs have no aperture of {diameter:g} arcsec and give no rows)")
+                have = f"have no aperture of {diameter:g} arcsec and give no rows{self._common_apertures(links)}"
+                notes.append(f"({without} of {len(links)} catalogs {have})")
             links = fitting
         return links
+
+    def _common_apertures(self, links: pa.Table) -> str:
+        """Name the apertures that each of the catalogs has; nothing where there is none."""
+        rows = self._catalogs["apertures"].filter(pc.is_in(self._catalogs["catalog_id"], links["catalog_id"].combine_chunks()))
+        counts = Counter(round(value, 2) for row in rows.to_pylist() for value in {*(row or ())} if value is not None)
+        common = sorted(value for value, n in counts.items() if n == len(rows))
+        return f"; all have {', '.join(f'{value:g}' for value in common)}" if common else ""
 
     def _links_of(self, diameter: float) -> pa.Table:
         if self._links is None or self._links[0] != diameter:
@@ -250,6 +265,23 @@ _NOTHING = pa.table(
         "place": pa.array([], pa.int32()),
     }
 )
+
+
+def _plain(parameters: Parameters) -> Parameters:
+    """Return the parameters with numbers of numpy as Python's, which are all that DuckDB takes."""
+    if parameters is None:
+        return None
+    if isinstance(parameters, Mapping):
+        return {name: _python(value) for name, value in parameters.items()}
+    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Iterable):
+        raise InputError(f"parameters={parameters!r}: must be a list with a value for each ? of the query, or a mapping for its $names")
+    return [_python(value) for value in parameters]
+
+
+def _python(value: Any) -> Any:
+    if isinstance(value, np.datetime64):
+        return value
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 def _complete(path: str, place: int) -> bool:

@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 import json
+import pickle
 from decimal import Decimal
 
 import astropy.units as u
@@ -229,3 +230,26 @@ def test_everything_agrees(rows: list[tuple[str | None, float | None, int | None
         assert np.ma.is_masked(row["a"]) if text is None else row["a"] == text.rstrip("\0")
         if number is not None:
             assert row["b"] == number
+
+
+def test_a_slice_is_a_result(result: QueryResult) -> None:
+    assert [row.filter for row in result[:2]] == ["m600", None]
+    assert [row.filter for row in result[::-1]] == ["r", None, "m600"]
+    assert result[1:1].columns == result.columns
+    assert result[:1].notes == result.notes
+    with pytest.raises(InputError, match=r"index 1\.5: must be the place of a row, a slice, or the name of a column"):
+        result[1.5]
+
+
+def test_it_travels_after_its_rows_were_read(result: QueryResult) -> None:
+    assert result[0].filter == "m600"
+    again = pickle.loads(pickle.dumps(result))
+    assert list(again)[0] == result[0]
+    assert again.notes == result.notes
+
+
+def test_of_a_long_path_the_end_is_shown() -> None:
+    path = f"/data/{'x' * 60}/frame_0001.fits"
+    text = QueryResult(pa.table({"path": [path], "message": ["y" * 60]})).to_text()
+    assert f"...{path[-37:]}" in text
+    assert f"{'y' * 37}..." in text

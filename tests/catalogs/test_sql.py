@@ -154,3 +154,23 @@ def test_many_catalogs(archive: Any) -> None:
         start = time.monotonic()
         assert one(engine, "SELECT count(*) FROM light_curve WHERE frame_id = 77") == (5,)
         assert time.monotonic() - start < 0.5
+
+
+def test_parameters_of_numpy_are_taken_and_wrong_ones_named(archive: Any) -> None:
+    with archive.engine() as engine:
+        assert one(engine, "SELECT ? AS a, ? AS b", [np.int64(2), np.float64(2.5)]) == (2, 2.5)
+        assert one(engine, "SELECT $n AS n, list_contains($all, $n) AS there", {"n": np.int32(3), "all": np.array([1, 3])}) == (3, True)
+        assert one(engine, "SELECT ? AS a", (7,)) == (7,)
+        with pytest.raises(InputError, match=r"parameters='m600': must be a list with a value for each \?"):
+            engine.query("SELECT ?", "m600")
+        with pytest.raises(InputError, match="query=5: must be a text of SQL"):
+            engine.query(5)
+
+
+def test_an_aperture_that_is_absent_is_told_with_those_that_are_there(archive: Any) -> None:
+    archive.add({"exptime": 1.0}, {5.0: np.array([1.0]), 7.0: np.array([1.0])})
+    archive.add({"exptime": 1.0}, {5.0: np.array([1.0]), 10.0: np.array([1.0])})
+    with archive.engine() as engine:
+        notes = engine.query("SELECT * FROM light_curve", aperture=6).notes
+        assert notes == ("(2 of 2 catalogs have no aperture of 6 arcsec and give no rows; all have 5)",)
+        assert engine.query("SELECT * FROM light_curve", aperture=5).notes == ()
