@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from astropy.table import QTable
 
@@ -67,6 +68,7 @@ RETURN_TYPES = {
 }
 """The values of ``return_type``."""
 
+_LIST_FORMATS = {"mjd_mid": ".6f", "exptime": ".6g", "seeing": ".2f", "depth": ".2f", "ra": ".5f", "dec": ".5f"}
 _FIELDS = {"imgtype": "kind"}
 _ROOT_KINDS = {"science": ("science",), "reference": ("reference",), "calibration": CALIBRATION_KINDS}
 
@@ -287,9 +289,16 @@ class DataBrowser:
         ----------
         limit : int, optional
             At most so many rows.
+
+        Raises
+        ------
+        InputError
+            If the limit is negative or no whole number.
         """
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 0):
+            raise InputError(f"limit={limit!r}: must be a whole number of rows, or None for all")
         rows = queries.list_frames(self._find()[:limit])
-        return QueryResult(pa.table({name: [row[name] for row in rows] for name in LIST_COLUMNS}))
+        return QueryResult(pa.table({name: [row[name] for row in rows] for name in LIST_COLUMNS}), formats=_LIST_FORMATS)
 
     def search(self, pattern: str = "*.fits", return_type: str = "path", *, verbose: bool = True) -> Any:
         """Find files by the attributes and a pattern, and say how many there are.

@@ -9,14 +9,16 @@ from typing import Any, overload
 
 import numpy as np
 import pandas as pd
-from astropy import units as u
 from astropy.table import QTable
 
 from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.browse.catalogset import StoredCatalog, stored_catalogs
 from ezarchive.browse.frametable import dataframe, frame_table, shown
 from ezarchive.browse.handle import ArchiveHandle
-from ezarchive.browse.selection import as_tuple, matches
+from ezarchive.browse.selection import as_tuple, matches, name_values, plain_number
+from ezarchive.database import queries
+from ezarchive.database.conditions import FrameQuery
+from ezarchive.database.names import is_glob
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.frames.record import Frame
 from ezarchive.screen import help_text, say
@@ -27,6 +29,8 @@ CRITERIA = ("file_key", "filter", "exptime", "objname", "obs_start", "obs_end", 
 
 _SHOWN = ("frame_id", "objname", "filter", "telname", "date_obs", "exptime", "seeing", "depth", "path")
 _ROWS_SHOWN = 10
+_NAMES = ("filter", "objname", "observatory", "telname")
+_UNITS = {"exptime": "s", "seeing": "arcsec", "depth": "mag"}
 
 
 class _Store:
@@ -126,9 +130,11 @@ class FrameSet:
 
     def __repr__(self) -> str:
         part = f"{len(self)} frames" if len(self) == len(self._all) else f"{len(self)} of {len(self._all)} frames"
+        rows = [[shown(getattr(frame, name)) for name in _SHOWN] for frame in self.frames[:_ROWS_SHOWN]]
+        widths = [max(map(len, cells)) for cells in zip(_SHOWN, *rows, strict=True)]
         lines = [f"<FrameSet: {part}>"]
-        for frame in self.frames[:_ROWS_SHOWN]:
-            lines.append("  " + "  ".join(shown(getattr(frame, name)) for name in _SHOWN))
+        for row in (_SHOWN, *rows) if rows else ():
+            lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if len(self) > _ROWS_SHOWN:
             lines.append(f"  ... {len(self) - _ROWS_SHOWN} more")
         return "\n".join(lines)
@@ -186,12 +192,12 @@ class FrameSet:
         Raises
         ------
         UnknownNameError
-            If there is no argument of a name.
+            If there is no argument of a name, or the archive knows no such filter, target, observatory or telescope.
         InputError
             If a value is of the wrong type.
         """
         given = (file_key, filter, exptime, objname, obs_start, obs_end, seeing, depth, observatory, telname)
-        tests = _tests(_given(given, unknown))
+        tests = self._tests(given, unknown)
         return self._keep(i for i in self._all if all(test(self._store.frames[i]) for test in tests))
 
     def exclude_images(
@@ -225,13 +231,27 @@ class FrameSet:
             As `select_images`.
         """
         given = (file_key, filter, exptime, objname, obs_start, obs_end, seeing, depth, observatory, telname)
-        tests = _tests(_given(given, unknown))
+        tests = self._tests(given, unknown)
         return self._keep(i for i in self._selected if not any(test(self._store.frames[i]) for test in tests))
 
     def clear(self) -> FrameSet:
         """Select all images again."""
         self._selected = self._all
         return self
+
+    def _tests(self, given: Sequence[Any], unknown: dict[str, Any]) -> list[Any]:
+        """Return the conditions given; an exact name that no frame of the set has must be one that the archive knows."""
+        conditions = _given(given, unknown)
+        tests = _tests(conditions)
+        handle = self._store.handle
+        for name in _NAMES if handle is not None else ():
+            values = name_values(name, conditions.get(name)) or ()
+            here = {getattr(self._store.frames[i], name) for i in self._all} if values else set()
+            strange = tuple(value for value in values if value not in here and not is_glob(value))
+            if strange:
+                with handle.database.connect() as conn:
+                    queries.count(conn, FrameQuery(names={name: strange}))
+        return tests
 
     def _keep(self, indices: Iterable[int]) -> FrameSet:
         self._selected = tuple(indices)
@@ -275,7 +295,7 @@ def _given(values: Sequence[Any], unknown: dict[str, Any]) -> dict[str, Any]:
 
 def _tests(given: dict[str, Any]) -> list[Any]:
     tests: list[Any] = []
-    for name in ("filter", "exptime", "objname", "observatory", "telname"):
+    for name in (*_NAMES, "exptime"):
         if name in given:
             tests.append(_is_any_of(name, given[name]))
     if "file_key" in given:
@@ -294,11 +314,10 @@ def _tests(given: dict[str, Any]) -> list[Any]:
 
 def _is_any_of(name: str, value: Any) -> Any:
     wanted = as_tuple(value)
-    for item in wanted:
-        if name == "exptime":
-            _number(name, item)
-        elif not isinstance(item, str):
-            raise InputError(f"{name}={value!r}: must be a name, a glob pattern or a list of them, found {item!r}")
+    if name == "exptime":
+        wanted = tuple(_number(name, item) for item in wanted)
+    else:
+        wanted = name_values(name, value) or ()
     return lambda frame: matches(getattr(frame, name), wanted)
 
 
@@ -324,8 +343,7 @@ def _is_between(start: Any, end: Any) -> Any:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, u.Quantity):
-        value = value.value if value.unit in (u.arcsec, u.s, u.mag) else value
+    value = plain_number(name, value, _UNITS[name])
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise InputError(f"{name}={value!r}: must be a number")
     return float(value)

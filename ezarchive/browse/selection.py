@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 
 from ezarchive import columns, sky
 from ezarchive.database.conditions import NAME_KEYS, FrameQuery
@@ -158,10 +159,30 @@ def matches(value: Any, wanted: Iterable[Any]) -> bool:
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
-    """Return a scalar as a tuple of one, a list, set or array as a tuple."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, set, frozenset, np.ndarray)):
-        return (value,)
-    return tuple(value.tolist() if isinstance(value, np.ndarray) else value)
+    """Return a scalar as a tuple of one; a list, a set, an array, or a column of a table as a tuple."""
+    if isinstance(value, u.Quantity):
+        return (value,) if value.isscalar else tuple(value)
+    if hasattr(value, "tolist"):  # of numpy, pandas and astropy
+        items = value.tolist()
+        return tuple(items) if isinstance(items, list) else (items,)
+    return tuple(value) if isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes)) else (value,)
+
+
+def plain_number(name: str, value: Any, unit: str | None) -> Any:
+    """Return a Quantity as a number in a unit, anything else as it is.
+
+    Raises
+    ------
+    InputError
+        If it is a Quantity of another kind.
+    """
+    if not isinstance(value, u.Quantity) or not value.isscalar:
+        return value
+    try:
+        # A magnitude in a system, as ABmag, is still a number of magnitudes.
+        return float(value.value if unit == "mag" and isinstance(value, u.Magnitude) else value.to_value(unit or ""))
+    except u.UnitConversionError as err:
+        raise InputError(f"{name}={value!s}: must be in {unit or 'no unit'}, found {value.unit}") from err
 
 
 def name_values(what: str, value: Any) -> tuple[str, ...] | None:
@@ -252,9 +273,8 @@ def _add_kinds(selection: Selection, value: Any) -> Selection:
 
 
 def _value(key: str, value: Any, number: bool) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
     column = _COLUMNS[key]
+    value = plain_number(key, value.item() if isinstance(value, np.generic) else value, column.unit) if number else value
     good = isinstance(value, bool) if column.dtype == "bool" else isinstance(value, (int, float) if number else str)
     if not good or (number and (isinstance(value, bool) or not math.isfinite(value))):
         word = "True or False" if column.dtype == "bool" else "a number" if number else "a text"

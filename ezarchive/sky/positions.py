@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from astropy import units
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import ConvertError, SkyCoord
 from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.errors import InputError
@@ -77,7 +77,10 @@ def parse_position(value: Any, name: str = "position") -> tuple[float, float]:
     if isinstance(value, SkyCoord):
         if not value.isscalar:
             raise InputError(f"{name}: must be one position, found {value.size}")
-        value = (value.icrs.ra, value.icrs.dec)
+        try:
+            value = (value.icrs.ra, value.icrs.dec)
+        except (ConvertError, AttributeError) as err:  # astropy's AltAz without a place ends in the second
+            raise InputError(f"{name}: its frame {value.frame.name!r} must be one that can be converted to ICRS, found no way") from err
     if isinstance(value, str):
         ra, dec = _position_from_text(value, name)
     elif isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2:

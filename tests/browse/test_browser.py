@@ -458,3 +458,30 @@ def test_ninety_frames_are_usable_at_once(tmp_path):
     assert len(df) == len(found) == 90
     assert header["KEY139"] == 139
     assert min(seconds) < 0.2
+
+
+def test_a_listing_is_rounded_and_its_limit_checked(browser):
+    rows = browser.listing(2).to_text().splitlines()[2:4]
+    assert all(len(word.partition(".")[2]) <= 6 for row in rows for word in row.split() if word.replace(".", "").isdigit())
+    for wrong in (-1, 1.5, True):
+        with pytest.raises(InputError, match=f"limit={wrong}: must be a whole number of rows"):
+            browser.listing(wrong)
+
+
+def test_where_takes_quantities_and_columns_of_tables(browser):
+    limit = (3 / 60) * u.arcmin
+    assert browser.where(seeing=(None, limit)).count() == browser.where(seeing=(None, 3.0)).count() > 0
+    assert browser.where(exptime=1 * u.min).count() == browser.where(exptime=60).count() > 0
+    assert browser.where(filter=browser.frames().df["filter"]).count() == browser.where(filter="*").count()
+    with pytest.raises(InputError, match=r"seeing=3\.0 s: must be in arcsec, found s"):
+        browser.where(seeing=3 * u.s)
+
+
+def test_a_misspelt_name_in_a_selection_is_an_error(browser):
+    found = browser.where(filter="m600").frames()
+    wrong = found.frames[0].telname[:-1]
+    for select in (found.select_images, found.exclude_images):
+        with pytest.raises(UnknownNameError, match=f"telname '{wrong}': did you mean"):
+            select(telname=[wrong])
+    assert len(found.select_images(filter="m625")) == 0  # the archive knows it, though no frame here has it
+    assert len(found.select_images(filter="m62*")) == 0

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from astropy import units as u
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -224,3 +225,20 @@ def test_it_travels(frames):
     again = pickle.loads(pickle.dumps(frames))
     assert ids(again) == ids(frames)
     assert len(again.images) == 12
+
+
+def test_conditions_take_quantities_and_columns_of_tables(frames):
+    assert ids(frames.select_images(exptime=1 * u.min)) == ids(frames.select_images(exptime=60))
+    assert ids(frames.select_images(exptime=[60, 100] * u.s)) == ids(frames.clear())
+    assert ids(frames.select_images(seeing=(2.55 / 60) * u.arcmin)) == ids(frames.select_images(seeing=2.55))
+    assert ids(frames.select_images(depth=17.55 * u.ABmag)) == ids(frames.select_images(depth=17.55))
+    assert ids(frames.select_images(telname=frames.df["telname"].unique())) == ids(frames.clear())
+    for wrong in ({"seeing": 3 * u.s}, {"exptime": 60 * u.arcsec}, {"depth": 18 * u.s}):
+        with pytest.raises(InputError, match=rf"{next(iter(wrong))}=.*: must be in (arcsec|s|mag), found"):
+            frames.select_images(**wrong)
+
+
+def test_it_reads_as_a_table_with_a_head(frames):
+    head, first, *_ = repr(frames).splitlines()[1:]
+    assert head.split() == ["frame_id", "objname", "filter", "telname", "date_obs", "exptime", "seeing", "depth", "path"]
+    assert head.index("path") == first.index("/data/")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
+from astropy import units as u
+from astropy.table import Column
 
 from ezarchive.browse.selection import Selection, add_condition, as_tuple, condition_names, matches, name_values, night_values
 from ezarchive.errors import InputError, UnknownNameError
@@ -143,3 +146,10 @@ def test_matches():
     assert as_tuple("m600") == ("m600",)
     assert set(as_tuple({1, 2})) == {1, 2}
     assert {"objname", "obsdate", "night", "seeing", "egain"} <= set(condition_names())
+
+
+def test_columns_of_tables_and_scalars_of_numpy_are_tuples():
+    assert as_tuple(pd.Series(["a", "b"])) == as_tuple(pd.Index(["a", "b"])) == as_tuple(np.array(["a", "b"])) == ("a", "b")
+    assert as_tuple(np.array("a")) == as_tuple(np.str_("a")) == ("a",)
+    assert as_tuple(Column(["a", "b"])) == ("a", "b")
+    assert as_tuple(3 * u.s) == (3 * u.s,)

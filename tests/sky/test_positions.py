@@ -149,3 +149,8 @@ def test_vectors_broadcast():
 def test_separation_agrees_with_astropy(ra1, dec1, ra2, dec2):
     wanted = np.degrees(angular_separation(*np.radians([ra1, dec1, ra2, dec2])))
     assert separation(ra1, dec1, ra2, dec2) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_frame_that_has_no_icrs_is_named() -> None:
+    with pytest.raises(InputError, match="position: its frame 'altaz' must be one that can be converted to ICRS"):
+        parse_position(SkyCoord(10 * u.deg, 20 * u.deg, frame="altaz"))
