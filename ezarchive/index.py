@@ -26,9 +26,9 @@ from ezarchive.database.names import all_names
 from ezarchive.errors import RootMissingError, UnknownNameError
 from ezarchive.files import Lock
 from ezarchive.frames.instruments import Instruments
-from ezarchive.ledger import STAGE, Ledger, find_parent, plain
-from ezarchive.reading import Source, read_many
-from ezarchive.walk import Found, Walk, identity
+from ezarchive.indexing.ledger import STAGE, Ledger, find_parent, plain
+from ezarchive.indexing.reading import Source, read_many
+from ezarchive.indexing.walk import Found, Walk, identity
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -23,8 +23,8 @@ from ezarchive.database.filerows import root_ids
 from ezarchive.errors import FrameError, InputError
 from ezarchive.files import is_temporary, sha256_file
 from ezarchive.frames.header import data_hash
-from ezarchive.ledger import plain
-from ezarchive.walk import Walk, identity
+from ezarchive.indexing.ledger import plain
+from ezarchive.indexing.walk import Walk, identity
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -17,23 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+import trees
 from astropy.io import fits
 
-from ezarchive import pool, reading
+from ezarchive import pool
 from ezarchive.database.session import Database
 from ezarchive.errors import DatabaseError, SchemaTooNewError
 from ezarchive.index import index
+from ezarchive.indexing import reading
 
-
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    if "trees" not in sys.modules:
-        sys.modules["trees"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trees"])
-    return sys.modules["trees"]
-
-
-trees = _trees()
 write = trees.write
 
 only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can drop its rights and mount")
@@ -289,7 +281,7 @@ def test_two_files_of_equal_content_and_one_replaced(archive, data):
 # Only in a worker: there, and not in the process of the tests, a file of this name is the end.
 DEADLY = """
 import multiprocessing, os
-from ezarchive import reading
+from ezarchive.indexing import reading
 
 read_file, read_one = reading.read_file, reading.read_one
 

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import os
 import shutil
 import sys
 from pathlib import Path
 
+import engines
 import numpy as np
 import pytest
+import trees
 from astropy.io import fits
 
-from ezarchive import reading
 from ezarchive.errors import LockedError, RootMissingError, UnknownNameError
 from ezarchive.files import Lock
 from ezarchive.index import LOCK_NAME, IndexReport, index
+from ezarchive.indexing import reading
 from ezarchive.verify import verify
 
-
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    if name not in sys.modules:
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-trees = _load("trees")
 write = trees.write
 
 
@@ -294,7 +285,7 @@ def test_hard_and_symbolic_links_are_the_same_frame_without_hashing(archive, dat
     write(data / "a.fits", 1)
     os.link(data / "a.fits", data / "b.fits")
     (data / "c.fits").symlink_to("a.fits")
-    monkeypatch.setattr("ezarchive.identity._hash", lambda *args: pytest.fail("was hashed"))
+    monkeypatch.setattr("ezarchive.indexing.identity._hash", lambda *args: pytest.fail("was hashed"))
     assert counts(index(archive)) == {"new": 1, "duplicate": 2, "frames": 1}
     assert trees.frames_in(archive) == {"a.fits": [1], "b.fits": [1], "c.fits": [1]}
 
@@ -580,7 +571,7 @@ def test_worker_processes_give_the_same_rows(tmp_path, data, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_postgresql_holds_the_same_rows(tmp_path):
-    server = _load("engines").server()
+    server = engines.server()
     one, two = tmp_path / "one", tmp_path / "two"
     urls = {"sqlite": None, "postgresql": server.make()}
     archives = [trees.archive_of(tmp_path / name, url=url, index={"batch_size": 4}, one=one, two=two) for name, url in urls.items()]

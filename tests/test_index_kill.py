@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import shutil
 import signal
@@ -11,19 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import trees
 
 from ezarchive.index import index
-
-
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    if "trees" not in sys.modules:
-        sys.modules["trees"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trees"])
-    return sys.modules["trees"]
-
-
-trees = _trees()
 
 # For every line of its input, "home when number", a process is forked that runs the indexer and kills itself before or after the
 # n-th commit (before: the transaction is lost; after: it is kept), or, for "time", is killed after so many microseconds.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,20 +10,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import trees
 
 from ezarchive.index import index
 from ezarchive.verify import verify
-
-
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    if "trees" not in sys.modules:
-        sys.modules["trees"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trees"])
-    return sys.modules["trees"]
-
-
-trees = _trees()
 
 
 def fingerprint(tree: Path) -> dict[str, tuple]:

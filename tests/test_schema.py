@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import sqlite3
-import sys
 from pathlib import Path
 
+import engines
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -21,16 +20,6 @@ from ezarchive.database.session import Database
 from ezarchive.errors import MigrationError
 from ezarchive.sky import CELL_ORDER
 
-
-def _engines():
-    spec = importlib.util.spec_from_file_location("engines", Path(__file__).with_name("engines.py"))
-    if "engines" not in sys.modules:
-        sys.modules["engines"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["engines"])
-    return sys.modules["engines"]
-
-
-engines = _engines()
 postgresql_server, empty_postgresql_url, empty_url = engines.postgresql_server, engines.empty_postgresql_url, engines.empty_url
 
 REBUILD = '''

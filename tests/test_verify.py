@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+import trees
 
 from ezarchive.database import runs
 from ezarchive.errors import InputError
@@ -16,16 +15,6 @@ from ezarchive.files import sha256_file
 from ezarchive.index import index
 from ezarchive.verify import Finding, VerifyReport, draw, verify
 
-
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    if "trees" not in sys.modules:
-        sys.modules["trees"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trees"])
-    return sys.modules["trees"]
-
-
-trees = _trees()
 write = trees.write
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
-from pathlib import Path
 
+import engines
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -16,16 +14,6 @@ from ezarchive.database import ingest, queries
 from ezarchive.database.session import Database
 from ezarchive.frames.record import Frame
 
-
-def _engines():
-    spec = importlib.util.spec_from_file_location("engines", Path(__file__).parents[1] / "engines.py")
-    if "engines" not in sys.modules:
-        sys.modules["engines"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["engines"])
-    return sys.modules["engines"]
-
-
-engines = _engines()
 postgresql_server, postgresql_url, empty_postgresql_url = engines.postgresql_server, engines.postgresql_url, engines.empty_postgresql_url
 sqlite_url, url, empty_url, database = engines.sqlite_url, engines.url, engines.empty_url, engines.database
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -11,21 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ezarchive.index import index
-
-
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    if "trees" not in sys.modules:
-        sys.modules["trees"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trees"])
-    return sys.modules["trees"]
-
-
-trees = _trees()
 
 PATHS = [f"{folder}/{name}.fits" for folder in ("one/a", "one/b", "two") for name in ("x", "y")]
 CONTENTS = [(header, pixels) for header in (1, 2) for pixels in (1, 2, 3)]

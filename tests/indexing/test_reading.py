@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import trees
 
-from ezarchive import config, reading
+from ezarchive import config
 from ezarchive.frames.instruments import Instruments
-from ezarchive.walk import Found, Walk
-
-
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    if "trees" not in sys.modules:
-        sys.modules["trees"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trees"])
-    return sys.modules["trees"]
-
-
-trees = _trees()
+from ezarchive.indexing import reading
+from ezarchive.indexing.walk import Found, Walk
 
 
 def source_of(folder: Path, settle_seconds: float = 60.0) -> reading.Source:
@@ -89,7 +79,8 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from ezarchive import config, reading
+from ezarchive import config
+from ezarchive.indexing import reading
 from ezarchive.database.session import Database
 from ezarchive.index import index
 reading.IN_PROCESS, reading.CHUNK = 3, 2

@@ -23,7 +23,7 @@ from pathlib import Path
 from ezarchive.database.ingest import KnownFile, KnownFrame, Signature
 from ezarchive.errors import FrameError
 from ezarchive.frames.header import ReadFrame, data_hash
-from ezarchive.reading import Reading
+from ezarchive.indexing.reading import Reading
 
 SAME = ("unchanged", "returned")
 """What a file is that holds what its row says."""

@@ -14,8 +14,8 @@ from ezarchive.database.ingest import FileRow, Signature
 from ezarchive.database.session import Database
 from ezarchive.database.upkeep import PARENT
 from ezarchive.frames.record import Frame
-from ezarchive.identity import SAME, Decision, Identifier, Known
-from ezarchive.reading import Reading
+from ezarchive.indexing.identity import SAME, Decision, Identifier, Known
+from ezarchive.indexing.reading import Reading
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ezarchive import walk
 from ezarchive.config import IndexSettings
+from ezarchive.indexing import walk
 
 PATTERNS = IndexSettings().pattern
 
@@ -144,7 +144,7 @@ def test_a_folder_named_like_a_file(tmp_path: Path):
 UNREADABLE = textwrap.dedent("""
     import os, sys
     from pathlib import Path
-    from ezarchive import walk
+    from ezarchive.indexing import walk
     from ezarchive.config import IndexSettings
     os.setgid(65534); os.setuid(65534)
     tree = walk.Walk(Path(sys.argv[1]), IndexSettings().pattern)

@@ -19,7 +19,7 @@ from ezarchive.config import RootSettings, SiteSettings
 from ezarchive.errors import FrameError, MeasurementError
 from ezarchive.frames.header import ReadFrame, read_file
 from ezarchive.frames.instruments import Instruments
-from ezarchive.walk import Found
+from ezarchive.indexing.walk import Found
 
 IN_PROCESS = 256
 """Up to so many files are read in this process: to start others takes a second or two."""

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+import trees
 
 from ezarchive.database import ingest
 from ezarchive.errors import DatabaseError
 from ezarchive.index import index
-from ezarchive.ledger import Ledger, find_parent, plain
-
-
-def _trees():
-    spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))
-    if "trees" not in sys.modules:
-        sys.modules["trees"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trees"])
-    return sys.modules["trees"]
-
-
-trees = _trees()
+from ezarchive.indexing.ledger import Ledger, find_parent, plain
 
 
 @pytest.mark.pure
