@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ezarchive import columns, pool
 from ezarchive.catalogs import paths
-from ezarchive.database import filerows, queries, runs, troubles
+from ezarchive.database import filerows, queries, runs, tables, troubles
 from ezarchive.errors import CodedError, InputError
 from ezarchive.files import Lock, is_temporary
 from ezarchive.frames.record import Frame
@@ -104,8 +104,9 @@ def measure(
 
     Notes
     -----
-    "Already measured" is judged by recipe: method, parameters and apertures, not by versions. A batch that was stopped resumes the run
-    that it had begun: whole catalogs that lack their row are taken over, the rest is measured.
+    "Already measured" is judged by recipe: method, parameters and apertures, not by versions. A frame whose current catalog has been
+    deleted is measured again. A batch that was stopped resumes the run that it had begun: whole catalogs that lack their row are taken
+    over, the rest is measured.
     """
     started = time.monotonic()
     method = method or archive.settings.measure.method
@@ -120,6 +121,7 @@ def measure(
         with archive.database.begin() as conn:
             recipe_id = runs.get_recipe(conn, method, recipe.parameters(), recipe.apertures())
             done = set() if again else runs.measured(conn, recipe_id, [frame.frame_id for frame in chosen])
+            done -= _without_file(conn, archive.home, method, None if frames is None else done)
             todo = [frame for frame in chosen if frame.frame_id not in done]
             run = runs.open_run(conn, recipe_id, _versions()) if todo else None
             if run is None and chosen:
@@ -175,6 +177,13 @@ def _frame_id(item: Any) -> int:
     if frame_id is None:
         raise InputError(f"frames: {item!r} is no frame of an archive (a FrameSet, frames, images or frame ids are)")
     return int(frame_id)
+
+
+def _without_file(conn: Any, home: Path, method: str, frame_ids: set[int] | None) -> set[int]:
+    """Return the frames whose current catalog of a method is not on the disk."""
+    known = tables.catalogs_table(conn, frame_ids=frame_ids, method=method)
+    there = zip(known["frame_id"].to_pylist(), known["path"].to_pylist(), strict=True)
+    return {frame_id for frame_id, path in there if not os.path.exists(f"{home}/{path}")}  # noqa: PTH110  there may be a million
 
 
 def _versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from ezarchive import Archive, DataBrowser, read_catalog
 from ezarchive.catalogs.parquet import read_provenance
-from ezarchive.errors import InputError, LockedError, UnknownNameError
+from ezarchive.errors import CatalogError, InputError, LockedError, UnknownNameError
 from ezarchive.files import Lock
 
 OPTIONS = {"workers": 1, "progress": False, "detection_sigma": 5}
@@ -134,3 +134,20 @@ def test_a_frame_without_wcs_is_measured_in_pixels(tmp_path, rng):
     assert np.isnan(row["FLUX_APER"][0])
     assert row["PIXSIZE_APER_5"][0] == 12
     assert row["FLUX_APER_5"][0] == pytest.approx(5000 * 2 * np.pi * 4 * (1 - np.exp(-36 / 8)), rel=0.01)
+
+
+def test_a_catalog_that_was_deleted_is_measured_again(archive):
+    first = archive.measure(**OPTIONS)
+    lost, kept = archive.sql("SELECT frame_id, path, run_id FROM catalogs ORDER BY frame_id")
+    (archive.home / lost.path).unlink()
+    with pytest.raises(CatalogError, match="does not exist"):
+        archive.sql("SELECT count(*) FROM measurements")
+    assert archive.measure([kept.frame_id], **OPTIONS).measured == 0
+    second = archive.measure(**OPTIONS)
+    assert (second.measured, second.skipped, second.frame_ids) == (1, 1, (lost.frame_id,))
+    (count,) = archive.sql("SELECT count(*) AS n FROM measurements")
+    assert count.n == first.sources
+    assert archive.measure(**OPTIONS).measured == 0
+    (archive.home / kept.path).unlink()
+    archive.measure(detection_sigma=9, **{key: value for key, value in OPTIONS.items() if key != "detection_sigma"})
+    assert archive.measure(**OPTIONS).measured == 0  # the catalog that counts is there
