@@ -49,7 +49,7 @@ def _values(option: click.Option) -> int:
 
 
 def _boundary(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn a user's error into one line and exit code 2; everything else keeps its traceback."""
+    """Turn a user's error, or a permission that is wanting, into one line and exit code 2; everything else keeps its traceback."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -57,6 +57,9 @@ def _boundary(function: Callable[..., None]) -> Callable[..., None]:
             function(*args, **kwargs)
         except EzarchiveError as err:
             click.echo(f"ezarchive: {err}", err=True)
+            sys.exit(2)
+        except PermissionError as err:
+            click.echo(f"ezarchive: {err.filename}: this user may not read or write it ({err.strerror})", err=True)
             sys.exit(2)
         except BrokenPipeError:
             sys.stderr.close()

@@ -111,3 +111,25 @@ def test_no_bar_when_piped(home, tmp_path):
     assert done.returncode == 0
     assert done.stderr == ""
     assert "4 unchanged" in done.stdout
+
+
+def test_a_permission_that_is_wanting_is_one_line(home, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "/elsewhere/home")
+
+    monkeypatch.setattr(Archive, "create", refuse)
+    output = run("init", "/elsewhere/home", "--root", "scidata=/data", code=2)
+    assert output == "ezarchive: /elsewhere/home: this user may not read or write it (Permission denied)\n"
+
+
+def test_a_light_curve_is_printed_with_the_digits_that_it_has(home):
+    star = Archive.open(home).sql("SELECT ra, dec FROM light_curve WHERE flags = 0 ORDER BY snr DESC LIMIT 1")[0]
+    head, _, row, *_ = run("lightcurve", home, star.ra, star.dec).splitlines()
+    values = dict(zip(head.split(), row.split(), strict=True))
+    assert {name: len(values[name].partition(".")[2]) for name in ("mag", "mag_err", "snr")} == {"mag": 4, "mag_err": 4, "snr": 1}
+    found = run("lightcurve", home, star.ra, star.dec, "--aperture", 6)
+    assert "have no aperture of 6 arcsec and give no rows; all have 5, 7, 10" in found
+
+
+def test_a_limit_below_zero_is_refused(home):
+    assert "limit=-1: must be a whole number of rows" in run("frames", home, "--limit", "-1", code=2)

@@ -18,6 +18,7 @@ from ezarchive import plots, sky
 from ezarchive.browse.catalogset import StoredCatalog, stored_catalogs
 from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.browse.maps import load_map, pack_mask, save_map, unpack_mask
+from ezarchive.browse.selection import plain_number
 from ezarchive.browse.shown_image import ShownImage
 from ezarchive.catalogs.paths import frame_stem
 from ezarchive.database import queries
@@ -202,9 +203,9 @@ class ArchiveImage(ShownImage):
         target_srcmask : mask, optional
             A mask to add to (a bool array, or a mask of the archive); it stays as it is.
         x_position, y_position : float
-            Centre: ICRS degrees for ``unit="coord"``, 0-based pixels for ``"pixel"``.
+            Centre: ICRS degrees (or Quantities) for ``unit="coord"``, 0-based pixels for ``"pixel"``.
         radius_arcsec : float
-            In arcsec, whatever the unit.
+            In arcsec (or a Quantity), whatever the unit.
         save, verbose, visualize, save_fig : bool
             See the module.
 
@@ -218,6 +219,8 @@ class ArchiveImage(ShownImage):
         for name, value in given.items():
             if value is None:
                 raise InputError(f"{name}: must be given")
+        x_position, y_position, radius_arcsec = _circle(x_position, y_position, radius_arcsec, unit)
+        given = {"x_position": x_position, "y_position": y_position, "radius_arcsec": radius_arcsec}
         x, y = self._pixel(x_position, y_position, unit)
         former = self._mask("target_srcmask", target_srcmask)
         if self.wcs is not None:
@@ -476,6 +479,19 @@ class ArchiveImage(ShownImage):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._maps = {name: unpack_mask(item) if isinstance(item, dict) else item for name, item in state["_maps"].items()}
+
+
+def _circle(x: Any, y: Any, radius: Any, unit: str) -> tuple[float, float, float]:
+    """Return centre and radius (arcsec) as plain numbers, or say which argument is none."""
+    if unit == "coord":
+        x, y = sky.parse_position((x, y), "x_position, y_position")
+    values = {"x_position": x, "y_position": y, "radius_arcsec": plain_number("radius_arcsec", radius, "arcsec")}
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise InputError(f"{name}={value!r}: must be a number")
+    if not (np.isfinite(values["radius_arcsec"]) and values["radius_arcsec"] > 0):
+        raise InputError(f"radius_arcsec={radius!r}: must be positive and finite")
+    return float(x), float(y), float(values["radius_arcsec"])
 
 
 def _is_mask(item: Any) -> bool:

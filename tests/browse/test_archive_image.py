@@ -335,3 +335,22 @@ def test_images_work_in_other_processes(toy):
     stored = DataBrowser(toy.archive, "scidata").frames().bkgmap
     assert [(a.level() == b.level()).all() for a, b in zip(made, stored, strict=True)] == [True, True]
     assert {item.box_size for item in stored} == {(33, 33)}
+
+
+def test_a_circle_takes_positions_in_every_form_and_names_what_is_wrong(image):
+    centre = SkyCoord(image.ra, image.dec, unit="deg")
+    ra, dec = centre.to_string("hmsdms", sep=":", precision=8).split()
+    plain = image.calculate_circularmask(None, image.ra, image.dec, 20, **QUIET)
+    assert plain.any()
+    for x, y, radius in ((ra, dec, 20), (centre.ra, centre.dec, 20 * u.arcsec), (image.ra - 360, image.dec, u.Quantity(20 / 60, "arcmin"))):
+        np.testing.assert_array_equal(image.calculate_circularmask(None, x, y, radius, **QUIET), plain)
+    for x, y, radius, message in (
+        (10, -100, 5, "x_position, y_position .*declination in -90 to 90"),
+        (image.ra, image.dec, "20", "radius_arcsec='20': must be a number"),
+        (image.ra, image.dec, -3, "radius_arcsec=-3: must be positive and finite"),
+        (image.ra, image.dec, 3 * u.s, r"radius_arcsec=3\.0 s: must be in arcsec, found s"),
+    ):
+        with pytest.raises(InputError, match=message):
+            image.calculate_circularmask(None, x, y, radius, **QUIET)
+    with pytest.raises(InputError, match="x_position='1': must be a number"):
+        image.calculate_circularmask(None, "1", 2, 3, unit="pixel", **QUIET)
