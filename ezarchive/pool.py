@@ -1,6 +1,7 @@
 """Work in spawned processes: bounded by cores and memory, and safe against a worker that dies.
 
-``fork`` is not used: it can hang once Arrow or sep has started threads.
+``fork`` is not used: it can hang once Arrow or sep has started threads. A worker does not run the user's script again, as ``spawn`` makes
+it do: the functions are ezarchive's own, and most scripts have no ``if __name__ == "__main__"``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import spawn
+from multiprocessing.context import SpawnContext, SpawnProcess
+from numbers import Integral
 from typing import Any, TypeVar
 
 import psutil
@@ -45,14 +49,16 @@ def worker_count(asked: int | None, *, bytes_each: float = 0.0, memory_gb: float
     Raises
     ------
     InputError
-        If ``asked`` is less than 1 or ``memory_gb`` not positive.
+        If ``asked`` is no whole number from 1, or ``memory_gb`` not positive.
     """
+    if asked is not None and (isinstance(asked, bool) or not isinstance(asked, Integral)):
+        raise InputError(f"workers={asked!r}: must be a whole number of processes")
     if asked is not None and asked < 1:
         raise InputError(f"workers={asked}: must be at least 1")
     if memory_gb is not None and memory_gb <= 0:
         raise InputError(f"memory_gb={memory_gb}: must be positive")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = cores if asked is None else asked
+    count = cores if asked is None else int(asked)
     if bytes_each > 0:
         free = 0.8 * psutil.virtual_memory().available if memory_gb is None else memory_gb * 1e9
         count = min(count, int(free // bytes_each))
@@ -139,7 +145,31 @@ def _alone(function: Callable[[Task], Result], task: Task) -> Result | Exception
 
 
 def _executor(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
+    return ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_prepare_worker)
+
+
+class _Process(SpawnProcess):
+    """A process that is not told of the script that started it."""
+
+    _starting = threading.Lock()
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _Process._starting:
+            prepare = spawn.get_preparation_data
+
+            def without_main(name: str) -> dict[str, Any]:
+                return {key: value for key, value in prepare(name).items() if not key.startswith("init_main_from_")}
+
+            spawn.get_preparation_data = without_main
+            try:
+                return SpawnProcess._Popen(process_obj)
+            finally:
+                spawn.get_preparation_data = prepare
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 def _prepare_worker() -> None:

@@ -100,3 +100,18 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path):
         child.wait()
         _, alive = psutil.wait_procs(workers, timeout=20)
         assert not [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_script_without_a_guard_runs_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from ezarchive import pool\nprint('begins')\nprint(sorted(pool.run(abs, [-1, -2], 2)))\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("begins\n[(-2, 2), (-1, 1)]\n", "")
+
+
+@pytest.mark.parametrize("workers", ["2", 1.5, True])
+def test_a_number_of_workers_that_is_none(workers):
+    with pytest.raises(InputError, match=f"workers={workers!r}: must be a whole number of processes"):
+        pool.worker_count(workers)
