@@ -131,11 +131,12 @@ def _root(roots: dict[str, dict[str, Any]], option: str, name: str) -> dict[str,
 @cli.command()
 @_home
 @click.option("--workers", type=int, help="Processes that read headers; the cores by default.")
+@click.option("--retry", is_flag=True, help="Read the files in quarantine again, though they have not changed.")
 @_boundary
-def index(home: Path, workers: int | None) -> None:
+def index(home: Path, workers: int | None, retry: bool) -> None:
     """Bring the database up to date with the data roots."""
     with ezarchive.Archive.open(home) as archive:
-        click.echo(archive.index(workers=workers))
+        click.echo(archive.index(workers=workers, retry=retry))
 
 
 @cli.command(cls=_Positions)
