@@ -13,7 +13,8 @@ from ezarchive import ask, batch, config, index, verify
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
 from ezarchive.database.session import Database
-from ezarchive.errors import ArchiveExistsError
+from ezarchive.errors import ArchiveExistsError, ConfigError
+from ezarchive.frames import layout
 
 
 class Archive:
@@ -75,6 +76,7 @@ class Archive:
             values["database"] = {"url": database}
         made = config.validated(values, "Archive.create")
         config.check_roots(home, made)
+        _check_layouts(made)
         home.mkdir(parents=True, exist_ok=True)
         Database.create(config.database_url(home, made)).dispose()
         config.create(home, made)
@@ -95,11 +97,14 @@ class Archive:
         ------
         NotAnArchiveError
             If ``home`` holds none.
+        ConfigError
+            If a setting is wrong.
         SchemaTooNewError, SchemaTooOldError
             If the database does not fit this ezarchive.
         """
         home = Path(home).expanduser().absolute()
         settings = config.load(home)
+        _check_layouts(settings)
         return cls(home, settings, Database.open(config.database_url(home, settings), write=write))
 
     @staticmethod
@@ -149,3 +154,12 @@ class Archive:
     def runs(self) -> QueryResult:
         """Return every run of measurement, the newest first."""
         return ask.run_list(self)
+
+
+def _check_layouts(settings: config.Settings) -> None:
+    """Refuse a layout with a fault before a tree is read by it."""
+    for name, root in settings.roots.items():
+        try:
+            layout.layout(root.template)
+        except ConfigError as err:
+            raise ConfigError(f"root {name!r}: {err}") from err
