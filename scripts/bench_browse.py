@@ -146,6 +146,7 @@ def questions(conn: sa.Connection) -> Iterator[tuple[str, list[Callable[[], Any]
     ).fetchall()  # fmt: skip
     large = [triple for triple in triples if triple[3] <= 500][:25]
     usual = triples[:: max(1, len(triples) // 25)][:25]
+    del triples  # ten thousands of tuples would keep the garbage collector busy
     for label, rows in (("target + filter + telescope, usual", usual), ("target + filter + telescope, largest", large)):
         names = [{"objname": (target,), "filter": (band,), "telname": (telescope,)} for target, band, telescope, _ in rows]
         yield label, [ask(names=name, root="scidata", kinds=("science",)) for name in names], 10

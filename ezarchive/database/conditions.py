@@ -190,34 +190,34 @@ def tested(query: FrameQuery) -> list[sa.ColumnElement[Any]]:
     return found
 
 
-def keep(query: FrameQuery, rows: Sequence[Any]) -> Sequence[Any]:
+def keep(query: FrameQuery, rows: Sequence[Any], columns: Sequence[Any]) -> Sequence[Any]:
     """Return the rows that pass what SQL cannot test.
 
     Parameters
     ----------
     query : FrameQuery
-    rows : sequence of rows
-        With the columns `tested` names.
+    rows : sequence of tuples
+    columns : sequence of columns
+        What the rows hold, in their order; `tested` is part of it.
     """
+    place = {column.name: number for number, column in enumerate(columns)}
     if query.pattern is not None:
-        matches = re.compile(translate(query.pattern)).match
-        whole = "/" in query.pattern
-        rows = [row for row in rows if matches(os.fsdecode(row.relpath if whole else row.relpath.rpartition(b"/")[2]))]
+        matches, at, whole = re.compile(translate(query.pattern)).match, place["relpath"], "/" in query.pattern
+        rows = [row for row in rows if matches(os.fsdecode(row[at] if whole else row[at].rpartition(b"/")[2]))]
     if any(is_glob(value) for value in query.names.get("object_raw", ())):
-        rows = [row for row in rows if any(fnmatchcase(row.object_raw or "", value) for value in query.names["object_raw"])]
-    if query.cone is not None and len(rows):
-        rows = _meeting(query, rows)
-    return rows
+        at = place["object_raw"]
+        rows = [row for row in rows if any(fnmatchcase(row[at] or "", value) for value in query.names["object_raw"])]
+    return rows if query.cone is None else _meeting(query, rows, place["s_region"])
 
 
-def _meeting(query: FrameQuery, rows: Sequence[Any]) -> list[Any]:
-    """Return the rows whose footprint contains the point, or meets the cone."""
+def _meeting(query: FrameQuery, rows: Sequence[Any], at: int) -> list[Any]:
+    """Return the rows whose footprint, at this place, contains the point or meets the cone."""
     assert query.cone is not None
     ra, dec, radius = query.cone
-    rows = [row for row in rows if row.s_region is not None]
+    rows = [row for row in rows if row[at] is not None]
     if not rows:
         return []
-    outlines = parse_regions([row.s_region for row in rows])
+    outlines = parse_regions([row[at] for row in rows])
     good = sky.polygons_contain(outlines, ra, dec) if query.point else sky.polygons_meet_cone(outlines, ra, dec, radius)
     return list(compress(rows, good.tolist()))
 

@@ -17,7 +17,7 @@ from ezarchive.database.audit import list_frames, missing, quarantine, rollup
 from ezarchive.database.conditions import FrameQuery, Names, distinct_nights, frame_conditions, keep, root_id, tested
 from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_run, file, frame, frame_header, product, root
 from ezarchive.database.models import rollup as rollup_table
-from ezarchive.database.parts import chunks, in_ids
+from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.database.rows import DIMENSIONS, STORED, Labels
 from ezarchive.database.runs import list_runs
 from ezarchive.database.tables import catalogs_table, frames_table
@@ -118,7 +118,7 @@ def search(conn: sa.Connection, query: FrameQuery) -> list[Frame]:
     statement = (_FRAMES if query.available else _FRAMES_AND_LOST).where(*frame_conditions(conn, query))
     if query.limit is not None and not tested(query):
         statement = statement.order_by(frame.c.mjd_mid.asc().nulls_last(), frame.c.frame_id).limit(query.limit)
-    rows = sorted(keep(query, conn.execute(statement).all()), key=_in_time)
+    rows = sorted(keep(query, plain_rows(conn, statement), _ROW), key=_in_time)
     return _records(conn, rows[: query.limit])
 
 
@@ -190,7 +190,7 @@ def _narrow(conn: sa.Connection, query: FrameQuery, columns: Sequence[sa.ColumnE
     """Return only these columns (and those that are tested) of the frames of a query."""
     extra = [column for column in tested(query) if all(column is not other for other in columns)]
     statement = sa.select(*columns, *extra).outerjoin_from(frame, file, file.c.file_id == frame.c.file_id)
-    return keep(query, conn.execute(statement.where(*frame_conditions(conn, query))).all())
+    return keep(query, plain_rows(conn, statement.where(*frame_conditions(conn, query))), [*columns, *extra])
 
 
 def frames_by_id(conn: sa.Connection, ids: Iterable[int]) -> list[Frame]:
@@ -199,7 +199,7 @@ def frames_by_id(conn: sa.Connection, ids: Iterable[int]) -> list[Frame]:
     An id that is not in the archive is left out.
     """
     listed = [int(number) for number in ids]
-    rows = [row for part in chunks(listed) for row in conn.execute(_FRAMES_AND_LOST.where(in_ids(frame.c.frame_id, part)))]
+    rows = [row for part in chunks(listed) for row in plain_rows(conn, _FRAMES_AND_LOST.where(in_ids(frame.c.frame_id, part)))]
     found = {record.frame_id: record for record in _records(conn, rows)}
     return [found[number] for number in listed if number in found]
 
@@ -289,7 +289,7 @@ def children(conn: sa.Connection, frame_ids: Iterable[int], kinds: Sequence[str]
     rows: list[Any] = []
     for part in chunks(frame_ids):
         statement = _FRAMES.where(in_ids(frame.c.parent_id, part))
-        rows += conn.execute(statement if kinds is None else statement.where(frame.c.kind.in_(kinds)))
+        rows += plain_rows(conn, statement if kinds is None else statement.where(frame.c.kind.in_(kinds)))
     return _records(conn, sorted(rows, key=_in_time))
 
 
@@ -323,7 +323,7 @@ def masters(conn: sa.Connection, record: Frame, kind: str) -> list[Frame]:
             return []
         slack = 0.001 * abs(record.exptime) + 0.001
         where.append(frame.c.exptime.between(record.exptime - slack, record.exptime + slack))
-    found = _records(conn, conn.execute(_FRAMES.where(*where)).all())
+    found = _records(conn, plain_rows(conn, _FRAMES.where(*where)))
     return sorted(found, key=lambda other: (*_apart(record, other), other.frame_id))
 
 

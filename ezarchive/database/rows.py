@@ -19,6 +19,8 @@ STORED = ("frame_id", "parent_id", *(column.name for column in columns.FRAME))
 DIMENSIONS = tuple(NAME_IDS)
 """Names of a frame, in the order of their ids in a selected row."""
 
+_BLANK = dict.fromkeys(Frame.__dataclass_fields__)
+
 UNIX_EPOCH_MJD = 40587.0
 
 _INT32 = 1 << 31
@@ -130,29 +132,29 @@ class Labels:
 
         Parameters
         ----------
-        rows : sequence of rows
+        rows : sequence of tuples
             The columns `STORED`, the ids of `DIMENSIONS`, then root_id, relpath, hdu.
 
         Returns
         -------
         list of Frame
         """
-        last, new, fsdecode = len(STORED), Frame.__new__, os.fsdecode
+        last, new, put, fsdecode = len(STORED), Frame.__new__, object.__setattr__, os.fsdecode
         site, telescope, camera, filter_, target = self._names
         made = []
         for row in rows:
             site_id, telescope_id, camera_id, filter_id, target_id, root_id, relpath, hdu = row[last:]
-            if root_id is None:
-                root, path = None, None
-            else:
-                root, uri = self._roots[root_id]
-                relpath = fsdecode(relpath)
-                path = uri + relpath
+            fields = _BLANK.copy()
+            fields.update(zip(STORED, row, strict=False))
+            fields["wcs_ok"] = bool(fields["wcs_ok"])  # SQLite has numbers for truth values
+            fields["observatory"], fields["telname"], fields["telkey"] = site(site_id), telescope(telescope_id), camera(camera_id)
+            fields["filter"], fields["objname"], fields["hdu"], fields["origin"] = filter_(filter_id), target(target_id), hdu or 0, {}
+            if root_id is not None:
+                fields["root"], uri = self._roots[root_id]
+                fields["relpath"] = relpath = fsdecode(relpath)
+                fields["path"] = uri + relpath
             frame = new(Frame)
-            # A frozen record's __init__ sets 50 fields one by one, at five times the cost of filling its dictionary.
-            frame.__dict__.update(
-                zip(STORED, row, strict=False), root=root, relpath=relpath, path=path, hdu=hdu or 0, observatory=site(site_id),
-                telname=telescope(telescope_id), telkey=camera(camera_id), filter=filter_(filter_id), objname=target(target_id), origin={},
-            )  # fmt: skip
+            # A frozen record's __init__ sets 50 fields one by one, at five times the cost of handing it a filled dictionary.
+            put(frame, "__dict__", fields)
             made.append(frame)
         return made

@@ -129,8 +129,11 @@ class Database:
             return conn.execution_options(isolation_level="REPEATABLE READ") if self.dialect == "postgresql" else conn
 
     def optimize(self) -> None:
-        """Renew the statistics that the query planner goes by; worth it after many rows have come."""
+        """Renew the statistics that the query planner goes by; worth it after thousands of rows have come."""
         with self.begin() as conn:
+            if self.dialect == "sqlite":
+                # A sample of each index is enough, and takes the same time however many rows there are.
+                conn.exec_driver_sql("PRAGMA analysis_limit = 1000")
             conn.exec_driver_sql("ANALYZE")
 
     def dispose(self) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ezarchive import columns
 from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_run, file, frame, root
-from ezarchive.database.parts import chunks, in_ids
+from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.errors import UnknownNameError
 
 _PIECE = 10_000
@@ -144,10 +144,8 @@ def _pieces(
         starts = () if first is None else range(first, last + 1, _PIECE)
         parts = (statement.where(number.between(start, start + _PIECE - 1)) for start in starts)
     for part in parts:
-        with conn.execute(part) as result:
-            # The driver's own tuples: SQLAlchemy's rows take as long to make as everything else here.
-            if rows := result.cursor.fetchall():
-                yield rows
+        if rows := plain_rows(conn, part):
+            yield rows
 
 
 def _array(name: str, values: dict[str, Sequence[Any]], lookups: dict[str, dict[int, str]], roots: dict[int, tuple[str, str]]) -> pa.Array:

@@ -148,7 +148,16 @@ class TestTransactions:
         assert found == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
 
     def test_optimize_counts_the_rows(self, database):
+        with database.begin() as conn:
+            for number in range(30):
+                ingest.upsert_root(conn, f"{number}", "/data", "science")
         database.optimize()
+        counts = {
+            "sqlite": "SELECT substr(stat, 1, 2) FROM sqlite_stat1 WHERE tbl = 'root'",
+            "postgresql": "SELECT CAST(reltuples AS TEXT) FROM pg_class WHERE oid = CAST('root' AS regclass)",
+        }
+        with database.connect() as conn:
+            assert conn.execute(sa.text(counts[database.dialect])).scalar() == "30"
 
     def test_the_message_of_a_full_disk_is_ours(self, sqlite_url):
         with Database.open(sqlite_url) as database:
