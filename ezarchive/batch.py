@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PACKAGES = ("ezarchive", "astropy", "numpy", "sep", "pyarrow")
 BYTES_PER_PIXEL = 14
 BYTES_PER_WORKER = 250e6
+_FRAMES = "frame of an archive (a FrameSet, frames, images, frame ids or a table with frame_id are)"
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def frames_of(archive: Archive, frames: Any = None) -> list[Frame]:
     Parameters
     ----------
     archive : Archive
-    frames : FrameSet, DataBrowser, iterable of Frame, ArchiveImage or int, or None
+    frames : FrameSet, DataBrowser, iterable of Frame, ArchiveImage or int, table with ``frame_id``, or None
         None: every science frame that is there.
 
     Returns
@@ -162,8 +164,13 @@ def frames_of(archive: Archive, frames: Any = None) -> list[Frame]:
         if frames is None:
             return queries.search(conn, queries.FrameQuery(kinds=("science",)))
         frames = frames.frames() if callable(getattr(frames, "frames", None)) else frames
-        frames = [frames] if isinstance(frames, (int, Frame)) or hasattr(frames, "frame_id") else frames
+        if "frame_id" in getattr(frames, "columns", ()):  # of pandas or astropy
+            frames = frames["frame_id"].tolist()
+        if isinstance(frames, (Integral, Frame)) or hasattr(frames, "frame_id"):
+            frames = [frames]
         items = getattr(frames, "target_images", frames)
+        if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+            raise InputError(f"frames: {items!r} is no {_FRAMES}")
         ids = list(dict.fromkeys(_frame_id(item) for item in items))
         found = {frame.frame_id: frame for frame in queries.frames_by_id(conn, ids)}
     absent = [frame_id for frame_id in ids if frame_id not in found]
@@ -173,9 +180,9 @@ def frames_of(archive: Archive, frames: Any = None) -> list[Frame]:
 
 
 def _frame_id(item: Any) -> int:
-    frame_id = item if isinstance(item, int) and not isinstance(item, bool) else getattr(item, "frame_id", None)
+    frame_id = item if isinstance(item, Integral) and not isinstance(item, bool) else getattr(item, "frame_id", None)
     if frame_id is None:
-        raise InputError(f"frames: {item!r} is no frame of an archive (a FrameSet, frames, images or frame ids are)")
+        raise InputError(f"frames: {item!r} is no {_FRAMES}")
     return int(frame_id)
 
 

@@ -125,7 +125,7 @@ def _converted(name: str, value: Any, annotation: str) -> Any:
             raise InputError(f"{name}={value!r}: must be True or False")
         return bool(value)
     if annotation == "int":
-        if isinstance(value, bool) or int(value) != value or value < 1:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or value % 1 or value < 1:
             raise InputError(f"{name}={value!r}: must be a whole number of at least 1")
         return int(value)
     return _positive(name, value, zero=name in {"gain", "deblend_mincont"})

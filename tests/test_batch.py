@@ -151,3 +151,19 @@ def test_a_catalog_that_was_deleted_is_measured_again(archive):
     (archive.home / kept.path).unlink()
     archive.measure(detection_sigma=9, **{key: value for key, value in OPTIONS.items() if key != "detection_sigma"})
     assert archive.measure(**OPTIONS).measured == 0  # the catalog that counts is there
+
+
+def test_frames_can_be_a_table_with_their_ids(archive):
+    frames = DataBrowser(archive).where(kind="science").frames()
+    archive.measure(frames, **OPTIONS)
+    for given in (frames.df, frames.table(), frames.df["frame_id"], frames.table()["frame_id"], np.int64(frames.frame_ids[0])):
+        assert archive.measure(given, **OPTIONS).skipped == (1 if isinstance(given, np.integer) else 2)
+    for wrong in ("T00528", 5.5):
+        with pytest.raises(InputError, match=f"frames: {wrong!r} is no frame of an archive"):
+            archive.measure(wrong, **OPTIONS)
+
+
+@pytest.mark.parametrize("value", ["x", None, 0, 2.5, np.nan, np.inf])
+def test_a_size_that_is_none(archive, value):
+    with pytest.raises(InputError, match=f"box_size={value!r}: must be a whole number of at least 1"):
+        archive.measure(box_size=value)
