@@ -132,11 +132,12 @@ def _root(roots: dict[str, dict[str, Any]], option: str, name: str) -> dict[str,
 @_home
 @click.option("--workers", type=int, help="Processes that read headers; the cores by default.")
 @click.option("--retry", is_flag=True, help="Read the files in quarantine again, though they have not changed.")
+@click.option("--reread", is_flag=True, help="Read every file again: after a change of layout, defaults, instruments or sites.")
 @_boundary
-def index(home: Path, workers: int | None, retry: bool) -> None:
+def index(home: Path, **options: Any) -> None:
     """Bring the database up to date with the data roots."""
     with ezarchive.Archive.open(home) as archive:
-        click.echo(archive.index(workers=workers, retry=retry))
+        click.echo(archive.index(**options))
 
 
 @cli.command(cls=_Positions)

@@ -62,7 +62,7 @@ class SiteSettings(_Frozen):
 class DatabaseSettings(_Frozen):
     """The database; a relative SQLite path is relative to the home."""
 
-    url: str = "sqlite:///archive.db"
+    url: str = Field(default="sqlite:///archive.db", repr=False)  # it may hold a password
 
 
 class IndexSettings(_Frozen):
@@ -188,9 +188,13 @@ def check_roots(home: Path, settings: Settings) -> None:
     ConfigError
         If not; the message names the root.
     """
+    seen: dict[Path, str] = {}
     for name, root in settings.roots.items():
         if not root.path.is_dir():
             raise ConfigError(f"root {name!r}: {root.path} is not a folder")
+        other = seen.setdefault(root.path.resolve(), name)
+        if other != name:
+            raise ConfigError(f"root {name!r}: {root.path} is root {other!r} already; must be a folder of its own")
         if home.resolve().is_relative_to(root.path.resolve()):
             raise ConfigError(f"home {home}: lies inside root {name!r} ({root.path}); ezarchive never writes inside a data root")
 

@@ -89,6 +89,7 @@ def index(
     roots: str | Iterable[str] | None = None,
     workers: int | None = None,
     retry: bool = False,
+    reread: bool = False,
     progress: bool | None = None,
 ) -> IndexReport:
     """Bring the database up to date with the data roots.
@@ -102,6 +103,8 @@ def index(
         Processes that read headers; by default the one in ``ezarchive.toml``, else the cores.
     retry : bool
         Read quarantined files again although they have not changed.
+    reread : bool
+        Read every file again, so that changed settings (layout, order, defaults, instruments, sites) reach the frames that are known.
     progress : bool, optional
         Show a progress bar on stderr; by default only if that is a terminal.
 
@@ -121,7 +124,7 @@ def index(
     started = time.monotonic()
     chosen = _choose(archive.settings.roots, roots)
     with Lock(archive.home / LOCK_NAME, what="index"):
-        run = _Run(archive, workers=workers, retry=retry)
+        run = _Run(archive, workers=workers, retry=retry, reread=reread)
         ids = run.register(chosen)
         with tqdm(desc="index", unit=" files", disable=None if progress is None else not progress) as bar:
             for name in chosen:
@@ -143,11 +146,12 @@ def _choose(roots: dict[str, RootSettings], asked: str | Iterable[str] | None) -
 class _Run:
     """One run: what it works with, and what it has met so far."""
 
-    def __init__(self, archive: Archive, *, workers: int | None, retry: bool) -> None:
+    def __init__(self, archive: Archive, *, workers: int | None, retry: bool, reread: bool) -> None:
         settings = archive.settings
         self.database, self.roots, self.settings = archive.database, settings.roots, settings.index
         self.workers = workers if workers is not None else settings.index.workers
-        self.again = ("corrupt",) if retry else ()
+        self.again = SETTLED if reread else ("corrupt",) if retry else ()
+        self.reread = reread
         self.instruments, self.sites = Instruments.load(settings.instruments), settings.sites
         self.counts: Counter[str] = Counter()
         self.problems: list[tuple[str, str, str]] = []
@@ -190,7 +194,7 @@ class _Run:
         tree = Walk(root.path, self.settings.pattern, {identity(path) for path in (self.home, *others)})
         source = Source(name, root, self.instruments, self.sites, self.settings.settle_seconds)
         rows: dict[bytes, Signature] = {}
-        ledger = Ledger(self.database, root_id, self.tops, rows, store_headers=self.settings.store_headers)
+        ledger = Ledger(self.database, root_id, self.tops, rows, store_headers=self.settings.store_headers, renew=self.reread)
         self.gone[root_id] = []
         readings = read_many(source, self._merge(tree, root_id, rows, bar), self.workers)
         while batch := list(islice(readings, self.settings.batch_size)):

@@ -14,6 +14,8 @@ import pytest
 import trees
 from astropy.io import fits
 
+from ezarchive import Archive, config
+from ezarchive.database import audit
 from ezarchive.errors import LockedError, RootMissingError, UnknownNameError
 from ezarchive.files import Lock
 from ezarchive.index import LOCK_NAME, IndexReport, index
@@ -614,3 +616,25 @@ def test_nothing_is_written_in_the_tree(archive, data):
     before = {path: path.stat().st_mtime_ns for path in [data, *data.rglob("*")]}
     index(archive)
     assert {path: path.stat().st_mtime_ns for path in [data, *data.rglob("*")]} == before
+
+
+def test_reread_gives_known_frames_the_fields_of_the_settings_of_today(tmp_path: Path, data: Path):
+    write(data / "T1" / "a.fits", 1, OBJECT="x")
+    write(data / "T1" / "b.fits", 2, OBJECT="x")
+    with Archive.create(tmp_path / "home", roots={"scidata": {"path": data, "layout": ""}}) as archive:
+        archive.index(progress=False)
+        before = archive.sql("SELECT frame_id, objname, observatory FROM frames ORDER BY frame_id").to_pandas()
+        assert set(before["objname"]) == {"x"}
+    settings = tmp_path / "home" / config.FILE_NAME
+    changed = settings.read_text().replace('layout = ""', 'layout = "{objname}"')
+    settings.write_text(changed + '\n[roots.scidata.defaults]\nobservatory = "KASI"\n')
+    with Archive.open(tmp_path / "home") as archive:
+        assert archive.index(progress=False).unchanged == 2
+        assert archive.sql("SELECT objname FROM frames").to_pandas()["objname"].unique().tolist() == ["x"]
+        assert archive.index(reread=True, progress=False).unchanged == 2
+        after = archive.sql("SELECT frame_id, objname, observatory FROM frames ORDER BY frame_id").to_pandas()
+        assert after["frame_id"].tolist() == before["frame_id"].tolist()
+        assert set(zip(after["objname"], after["observatory"], strict=True)) == {("T1", "KASI")}
+        with archive.database.connect() as conn:
+            (counted,) = audit.rollup(conn, ("objname", "observatory"))
+        assert (counted["objname"], counted["observatory"], counted["n"]) == ("T1", "KASI", 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trees
 
+from ezarchive import Archive
 from ezarchive.index import index
 from ezarchive.verify import verify
 
@@ -94,3 +95,46 @@ def test_all_of_it_works_where_nothing_can_be_written():
         assert done.returncode == 0, done.stderr
         assert done.stdout.split()[-3:] == ["6", "1", "True"]
         assert fingerprint(data) == before
+
+
+READER = """
+import os, sys
+from ezarchive import Archive, DataBrowser
+
+if __name__ == "__main__":
+    home = sys.argv[1]
+
+    def read():
+        with Archive.open(home, write=False) as archive:
+            n = DataBrowser(archive).count()
+            rows = len(archive.sql("SELECT * FROM measurements"))
+            return n, rows, len(archive.quarantine()), len(archive.runs())
+
+    expected = read()  # with all rights, because what Python imports late may lie where nobody may read
+    os.setgid(65534)
+    os.setuid(65534)
+    assert not os.access(home, os.W_OK)
+    assert read() == expected, (read(), expected)
+    print(*expected)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can drop its rights")
+def test_who_may_not_write_the_home_can_read_the_archive():
+    with tempfile.TemporaryDirectory() as folder:
+        data, home = Path(folder) / "data", Path(folder) / "home"
+        Path(folder).chmod(0o755)
+        plant(data)
+        with Archive.create(home, {"scidata": {"path": data, "layout": ""}}) as archive:
+            archive.index(progress=False)
+            archive.measure(workers=1, progress=False)
+        script = Path(folder) / "child.py"
+        script.write_text(READER)
+        before = fingerprint(home)
+        command = [sys.executable, str(script), str(home)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={**os.environ, "HOME": folder})
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split()[0] == "6"
+        assert set(fingerprint(home)) == set(before)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -16,6 +20,9 @@ BUSY_SECONDS = 30
 
 IMMEDIATE = "ezarchive_immediate"
 """Execution option of a connection whose transaction writes."""
+
+BINARY = "ezarchive_binary"
+"""Execution option of a statement whose rows PostgreSQL is to send as numbers and not as their digits."""
 
 
 def parse_url(url: str | sa.URL) -> sa.URL:
@@ -56,7 +63,12 @@ def make_engine(url: sa.URL, *, write: bool = True) -> sa.Engine:
         If the driver for PostgreSQL is not installed.
     """
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        path = Path(str(url.database))
+        if not write and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+            # Reading a WAL database means making files beside it. Who may not do that, while nobody writes, reads the file as it stands.
+            engine = sa.create_engine(url, creator=lambda: _connect_immutable(path))
+        else:
+            engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(engine, "connect", _set_up_sqlite if write else _set_up_sqlite_reader)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -69,9 +81,11 @@ def make_engine(url: sa.URL, *, write: bool = True) -> sa.Engine:
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     try:
-        return sa.create_engine(url, connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
+        engine = sa.create_engine(url, connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
     except ImportError as err:
         raise DatabaseError(f"database {shown(url)}: needs psycopg 3: pip install 'ezarchive[postgresql]'") from err
+    sa.event.listen(engine, "before_cursor_execute", _ask_for_binary)
+    return engine
 
 
 def shown(url: sa.URL) -> str:
@@ -100,6 +114,10 @@ def _first_line(err: DBAPIError) -> str:
     return str(err.orig).strip().partition("\n")[0]
 
 
+def _connect_immutable(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+
+
 def _set_up_sqlite(connection: Any, record: object) -> None:
     # sqlite3 would begin transactions by its own rules; `_begin_sqlite` does.
     connection.isolation_level = None
@@ -125,3 +143,8 @@ def _set_up_sqlite_reader(connection: Any, record: object) -> None:
 def _begin_sqlite(conn: sa.Connection) -> None:
     # A transaction that reads first and writes later can fail at once when another one writes in between: writers queue at the start.
     conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(IMMEDIATE) else "BEGIN")
+
+
+def _ask_for_binary(conn: sa.Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:  # noqa: FBT001
+    if context is not None and context.execution_options.get(BINARY):
+        cursor.format = 1

@@ -46,13 +46,23 @@ class Ledger:
         The rows of paths that are known; the caller adds to it as it goes, and what has been entered is taken out.
     store_headers : bool
         Keep the cards of every header.
+    renew : bool
+        Write the fields of known frames again, as the settings of today give them.
     """
 
     def __init__(
-        self, database: Database, root_id: int, tops: Mapping[int, Path], rows: dict[bytes, Signature], *, store_headers: bool
+        self,
+        database: Database,
+        root_id: int,
+        tops: Mapping[int, Path],
+        rows: dict[bytes, Signature],
+        *,
+        store_headers: bool,
+        renew: bool = False,
     ) -> None:
         self._database, self._root_id, self._tops, self._rows = database, root_id, tops, rows
         self._store_headers = store_headers
+        self._renew, self._renewed = renew, set[int]()
 
     def enter(self, batch: Sequence[Reading]) -> Entered:
         """Enter a batch: all of it or, if that fails, nothing."""
@@ -100,11 +110,16 @@ class Ledger:
         new: dict[int, Known] = {}
         renewed: dict[int, Known] = {}
         for decision in decisions.values():
-            for known in decision.frames:
+            for known, read in zip(decision.frames, decision.reading.frames, strict=True):
                 if known.frame_id is None:
                     new[id(known)] = known
                 elif known.read is not None and decision.what not in SAME:
                     renewed[known.frame_id] = known
+                elif self._renew and known.frame_id not in self._renewed:
+                    # The first of several copies gives the fields, as it did when the frame was new.
+                    known.read = read
+                    renewed[known.frame_id] = known
+                    self._renewed.add(known.frame_id)
         made = ingest.insert_frames(conn, [self._stored(known) for known in new.values()])
         for known, frame_id in zip(new.values(), made, strict=True):
             known.frame_id = frame_id
