@@ -11,10 +11,14 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement, FunctionElement
 
+from ezarchive.database.engine import BINARY
+
 T = TypeVar("T")
 
 CHUNK = 1000
 """How many rows go into one statement."""
+
+_FEW = 20
 
 
 def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -25,14 +29,15 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
 
 
 def in_ids(column: ColumnElement[Any], ids: Iterable[int]) -> ColumnElement[bool]:
-    """Return ``column IN (ids)`` with the numbers written into the statement: parameters are limited in number."""
+    """Return ``column IN (ids)``; many numbers are written into the statement, because parameters are limited in number."""
     values = [int(number) for number in ids]
-    return column.in_(sa.bindparam("ids", values, type_=sa.BigInteger, expanding=True, literal_execute=True, unique=True))
+    written = len(values) > _FEW
+    return column.in_(sa.bindparam("ids", values, type_=sa.BigInteger, expanding=True, literal_execute=written, unique=True))
 
 
 def plain_rows(conn: sa.Connection, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
     """Return rows as the driver's own tuples, at half the time of SQLAlchemy's; truth values are numbers on SQLite."""
-    with conn.execute(statement) as result:
+    with conn.execute(statement, execution_options={BINARY: True}) as result:
         return result.cursor.fetchall()
 
 
