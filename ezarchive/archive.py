@@ -67,11 +67,11 @@ class Archive:
         ConfigError
             If a setting is wrong, a root is not there, or ``home`` lies inside a root.
         """
-        home = Path(home).expanduser().absolute()
+        home = config.home_path(home)
         if (home / config.FILE_NAME).exists():
             raise ArchiveExistsError(f"{home}: holds an archive already; Archive.open() opens it")
         values: dict[str, Any] = {"name": home.name or "archive", **settings}
-        values["roots"] = {name: config.root_settings(name, value) for name, value in roots.items()}
+        values["roots"] = config.all_roots(roots)
         if database is not None:
             values["database"] = {"url": database}
         made = config.validated(values, "Archive.create")
@@ -102,7 +102,7 @@ class Archive:
         SchemaTooNewError, SchemaTooOldError
             If the database does not fit this ezarchive.
         """
-        home = Path(home).expanduser().absolute()
+        home = config.home_path(home)
         settings = config.load(home)
         _check_layouts(settings)
         return cls(home, settings, Database.open(config.database_url(home, settings), write=write))
@@ -110,7 +110,7 @@ class Archive:
     @staticmethod
     def migrate(home: str | os.PathLike[str]) -> None:
         """Bring the database of an older ezarchive to this version's schema."""
-        home = Path(home).expanduser().absolute()
+        home = config.home_path(home)
         migrate.upgrade(config.database_url(home, config.load(home)))
 
     def close(self) -> None:
@@ -122,6 +122,9 @@ class Archive:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Any, tuple[Path, bool]]:
+        return _reopen, (self.home, self.database.write)
 
     def __repr__(self) -> str:
         roots = ", ".join(f"{name}={root.path}" for name, root in self.settings.roots.items())
@@ -151,9 +154,17 @@ class Archive:
         """Return what could not be read or measured, and why; see `ezarchive.ask.quarantine`."""
         return ask.quarantine(self, **options)
 
+    def pin(self, run_id: int | None, **options: Any) -> int:
+        """Make light curves use one run, whatever is measured later; None: the newest again; see `ezarchive.batch.pin`."""
+        return batch.pin(self, run_id, **options)
+
     def runs(self) -> QueryResult:
         """Return every run of measurement, the newest first."""
         return ask.run_list(self)
+
+
+def _reopen(home: Path, write: bool) -> Archive:  # noqa: FBT001  what pickle calls
+    return Archive.open(home, write=write)
 
 
 def _check_layouts(settings: config.Settings) -> None:

@@ -104,7 +104,7 @@ def light_curve(
     Returns
     -------
     QTable
-        ``columns.LIGHT_CURVE`` with units, then ``separation`` (arcsec) and ``n_within`` (how many other sources of the frame lay
+        ``columns.LIGHT_CURVE`` with units, what one looks at first coming first, then ``separation`` (arcsec) and ``n_within`` (how many other sources of the frame lay
         within the radius); sorted by time. A frame without a source there has no row.
 
     Raises

@@ -142,6 +142,31 @@ def measure(
     )  # fmt: skip
 
 
+def pin(archive: Archive, run_id: int | None, *, method: str = "sex") -> int:
+    """Make light curves use the catalogs of one run, also when newer ones come.
+
+    Parameters
+    ----------
+    archive : Archive
+    run_id : int or None
+        The run, as ``Archive.runs`` lists them; None: each frame's newest catalog counts again.
+    method : str
+        With None: whose catalogs.
+
+    Returns
+    -------
+    int
+        How many catalogs were pinned or freed.
+
+    Raises
+    ------
+    InputError
+        If the run has no catalogs.
+    """
+    with archive.database.begin() as conn:
+        return runs.unpin(conn, method) if run_id is None else runs.pin_run(conn, run_id)
+
+
 def frames_of(archive: Archive, frames: Any = None) -> list[Frame]:
     """Return the frames that a user means, each once, in a stable order.
 

@@ -296,6 +296,17 @@ def runs(home: Path, form: str) -> None:
 
 @cli.command()
 @_home
+@click.argument("run_id", type=int, required=False)
+@_boundary
+def pin(home: Path, run_id: int | None) -> None:
+    """Make light curves use the catalogs of one run, whatever is measured later; without RUN_ID, the newest again."""
+    with ezarchive.Archive.open(home) as archive:
+        count = archive.pin(run_id)
+    click.echo(f"{count} catalogs {'free again: the newest counts' if run_id is None else f'pinned to run {run_id}'}")
+
+
+@cli.command()
+@_home
 @click.option("--workers", type=int)
 @_boundary
 def nightly(home: Path, workers: int | None) -> None:

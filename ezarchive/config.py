@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ezarchive.errors import ArchiveExistsError, ConfigError, NotAnArchiveError, near_misses
+from ezarchive.errors import ArchiveExistsError, ConfigError, InputError, NotAnArchiveError, near_misses
 from ezarchive.files import atomic_write
 
 FILE_NAME = "ezarchive.toml"
@@ -143,8 +143,11 @@ def load(home: Path | str, environ: Mapping[str, str] | None = None) -> Settings
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: is not valid TOML: {err}") from err
-    _merge_environment(values, os.environ if environ is None else environ)
-    return _absolute_roots(validated(values, str(path)), home)
+    environ = os.environ if environ is None else environ
+    overrides = sorted(key for key in environ if key.startswith(ENV_PREFIX))
+    _merge_environment(values, {key: environ[key] for key in overrides})
+    where = f"{path} with {', '.join(overrides)}" if overrides else str(path)
+    return _absolute_roots(validated(values, where), home)
 
 
 def create(home: Path | str, settings: Settings) -> Path:
@@ -197,6 +200,32 @@ def check_roots(home: Path, settings: Settings) -> None:
             raise ConfigError(f"root {name!r}: {root.path} is root {other!r} already; must be a folder of its own")
         if home.resolve().is_relative_to(root.path.resolve()):
             raise ConfigError(f"home {home}: lies inside root {name!r} ({root.path}); ezarchive never writes inside a data root")
+
+
+def home_path(home: Any) -> Path:
+    """Return the absolute path of a home.
+
+    Raises
+    ------
+    InputError
+        If it is no path.
+    """
+    if not isinstance(home, (str, os.PathLike)) or isinstance(os.fspath(home), bytes):
+        raise InputError(f"home={home!r}: must be the path of a folder")
+    return Path(home).expanduser().absolute()
+
+
+def all_roots(roots: Any) -> dict[str, RootSettings]:
+    """Return the settings of every root of a mapping name -> path or settings.
+
+    Raises
+    ------
+    ConfigError
+        If it is no mapping, or one of them is wrong.
+    """
+    if not isinstance(roots, Mapping):
+        raise ConfigError(f"roots={roots!r}: must be a mapping of names to paths, as {{'scidata': '/data/scidata'}}")
+    return {str(name): root_settings(str(name), value) for name, value in roots.items()}
 
 
 def root_settings(name: str, value: str | os.PathLike[str] | Mapping[str, Any] | RootSettings) -> RootSettings:
@@ -273,8 +302,6 @@ def _absolute_roots(settings: Settings, home: Path) -> Settings:
 
 def _merge_environment(values: dict[str, Any], environ: Mapping[str, str]) -> None:
     for key, text in environ.items():
-        if not key.startswith(ENV_PREFIX):
-            continue
         *parents, leaf = key.removeprefix(ENV_PREFIX).lower().split("__")
         target = values
         for parent in parents:

@@ -57,6 +57,8 @@ def parse_time(what: str, value: Any) -> float:
         raise InputError(f"{what}={value!r}: must be a date (2025-09-01, 20250901, 250901), a Time, a datetime or an MJD")
     if isinstance(value, (int, np.integer)) and len(str(value)) in (6, 8):
         return _parse_text(what, str(value))
+    if isinstance(value, (int, np.integer)) and 1800 <= value <= 2200:
+        raise InputError(f"{what}={value!r}: looks like a year; must be a date, as '{value}-01-01', or an MJD")
     return _checked(what, value, float(value))
 
 

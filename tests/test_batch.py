@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -167,3 +169,21 @@ def test_frames_can_be_a_table_with_their_ids(archive):
 def test_a_size_that_is_none(archive, value):
     with pytest.raises(InputError, match=f"box_size={value!r}: must be a whole number of at least 1"):
         archive.measure(box_size=value)
+
+
+def test_a_pinned_run_stays_the_one_that_light_curves_use(archive):
+    first = archive.measure(**OPTIONS)
+    assert archive.pin(first.run_id) == 2
+    second = archive.measure(**{**OPTIONS, "detection_sigma": 8})
+    query = "SELECT DISTINCT run_id FROM measurements"
+    assert archive.sql(query).to_pandas()["run_id"].tolist() == [first.run_id]
+    assert archive.pin(None) == 2
+    assert archive.sql(query).to_pandas()["run_id"].tolist() == [second.run_id]
+    with pytest.raises(InputError, match="run_id 99: has no catalogs"):
+        archive.pin(99)
+
+
+def test_an_archive_travels_to_another_process(archive):
+    with pickle.loads(pickle.dumps(archive)) as other:
+        assert other.home == archive.home
+        assert len(other.sql("SELECT * FROM frames")) == 2

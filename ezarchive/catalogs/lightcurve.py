@@ -12,6 +12,9 @@ from ezarchive.catalogs.sql import Engine
 from ezarchive.columns import LIGHT_CURVE
 from ezarchive.errors import InputError
 
+_FIRST = ("mjd_mid", "filter", "telname", "flux", "flux_err", "mag", "mag_err", "snr", "flags", "frame_id")
+"""The columns that people look at, which come first in the table."""
+
 _FORMATS = {
     "mjd_mid": ".6f", "ra": ".6f", "dec": ".6f", "flux": ".6g", "flux_err": ".4g", "mag_inst": ".4f", "mag_inst_err": ".4f", "mag": ".4f",
     "mag_err": ".4f", "flux_ujy": ".6g", "flux_ujy_err": ".4g", "mag_limit": ".3f", "snr": ".1f", "separation": ".3f",
@@ -65,7 +68,7 @@ def light_curve(
     Returns
     -------
     QTable
-        The columns of ``columns.LIGHT_CURVE`` with units, masked where NULL, then ``separation`` (arcsec) from the position and
+        The columns of ``columns.LIGHT_CURVE`` (time, filter, telescope, flux and magnitude first) with units, masked where NULL, then ``separation`` (arcsec) from the position and
         ``n_within``, how many other sources of the same frame lay within the radius. Sorted by ``mjd_mid`` (MJD UTC). ``meta`` holds
         ``ra``, ``dec``, ``radius``, ``aperture`` and ``notes``.
 
@@ -99,6 +102,7 @@ def light_curve(
     table["separation"] = u.Quantity(table["separation"], u.arcsec)
     table["separation"].info.description = "distance from the position"
     table["n_within"].info.description = "other sources of the same frame within the radius"
+    table = table[[*_FIRST, *(name for name in table.colnames if name not in _FIRST)]]
     for name, digits in _FORMATS.items():
         table[name].info.format = digits
     table.meta.update(

@@ -16,7 +16,7 @@ _LIMITS = {
     "gain": (1e-9, 1e9),
     "read_noise": (0.0, 1e6),
     "saturation": (1e-9, 1e12),
-    "seeing": (1e-3, 3600.0),
+    "seeing": (1e-3, 60.0),
     "depth": (-10.0, 50.0),
     "depth_aperture": (1e-6, 3600.0),
     "zero_point": (-50.0, 80.0),

@@ -55,7 +55,9 @@ def test_units_and_metadata(archive: Any) -> None:
     add(archive, RA, DEC, (0, 0.5), mjd_mid=60000.0)
     with archive.engine() as engine:
         table = light_curve(engine, RA, DEC, 2 * ARCSEC)
-    assert table.colnames == [column.name for column in LIGHT_CURVE] + ["separation", "n_within"]
+    assert table.colnames[:8] == ["mjd_mid", "filter", "telname", "flux", "flux_err", "mag", "mag_err", "snr"]
+    assert set(table.colnames) == {*(column.name for column in LIGHT_CURVE), "separation", "n_within"}
+    assert len(table.colnames) == len(LIGHT_CURVE) + 2
     for column in LIGHT_CURVE:
         assert (getattr(table[column.name], "unit", None) or None) == (None if column.unit is None else u.Unit(column.unit))
     assert table["separation"].unit == u.arcsec
