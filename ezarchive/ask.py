@@ -104,8 +104,8 @@ def light_curve(
     Returns
     -------
     QTable
-        ``columns.LIGHT_CURVE`` with units, what one looks at first coming first, then ``separation`` (arcsec) and ``n_within`` (how many other sources of the frame lay
-        within the radius); sorted by time. A frame without a source there has no row.
+        ``columns.LIGHT_CURVE`` with units (time, filter, telescope, flux and magnitude first), then ``separation`` (arcsec) and
+        ``n_within`` (how many other sources of the frame lay within the radius); sorted by time. A frame without a source there has no row.
 
     Raises
     ------

@@ -68,8 +68,9 @@ def light_curve(
     Returns
     -------
     QTable
-        The columns of ``columns.LIGHT_CURVE`` (time, filter, telescope, flux and magnitude first) with units, masked where NULL, then ``separation`` (arcsec) from the position and
-        ``n_within``, how many other sources of the same frame lay within the radius. Sorted by ``mjd_mid`` (MJD UTC). ``meta`` holds
+        The columns of ``columns.LIGHT_CURVE`` (time, filter, telescope, flux and magnitude first) with units, masked where NULL,
+        then ``separation`` (arcsec) from the position and ``n_within``, how many other sources of the same frame lay within the
+        radius. Sorted by ``mjd_mid`` (MJD UTC). ``meta`` holds
         ``ra``, ``dec``, ``radius``, ``aperture`` and ``notes``.
 
     Raises
