@@ -15,7 +15,7 @@ import trees
 from astropy.io import fits
 
 from ezarchive import Archive, config
-from ezarchive.database import audit
+from ezarchive.database import audit, ingest
 from ezarchive.errors import LockedError, RootMissingError, UnknownNameError
 from ezarchive.files import Lock
 from ezarchive.index import LOCK_NAME, IndexReport, index
@@ -524,6 +524,23 @@ def test_retry_reads_the_quarantine_again(archive, data, monkeypatch):
     assert counts(index(archive, retry=True)) == {"quarantined": 1}
     ((tries,),) = trees.rows(archive, "SELECT tries FROM quarantine")
     assert tries == 2
+
+
+def test_what_could_not_be_measured_is_resolved_when_its_file_is_replaced(archive, data):
+    path = data / "many.fits"
+    images = [fits.ImageHDU(np.full((10, 12), value, "f4"), trees.cards(value)) for value in (50, 51)]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path)
+    index(archive)
+    with archive.database.begin() as conn:
+        failed = trees.frames_in(archive)["many.fits"]
+        for frame_id in failed:
+            ingest.add_quarantine(conn, 1, b"many.fits", "measure", "no_valid_pixels", "nothing there", frame_id)
+    images[1].data += 1
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path, overwrite=True)
+    assert counts(index(archive))["changed"] == 1
+    # The first extension is as it was, and so is what is known of it.
+    assert trees.rows(archive, "SELECT frame_id FROM quarantine WHERE resolved IS NULL") == [(failed[0],)]
+    assert trees.rows(archive, "SELECT frame_id FROM quarantine WHERE resolved IS NOT NULL") == [(failed[1],)]
 
 
 def test_a_lost_quarantined_file_is_missing_and_no_longer_in_quarantine(archive, data):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 STAGE = "index"
 """Stage of the quarantine."""
 
+MEASURE = "measure"
+"""Stage of the quarantine: frames that could not be measured."""
+
 
 @dataclass
 class Entered:
@@ -139,6 +142,10 @@ class Ledger:
         """Take the old frames out of files that hold others now, and give files that moved their new paths."""
         stale = [decision.row.file_id for decision in relink if decision.row is not None]
         freed = ingest.unlink_files(conn, stale)
+        if replaced := set(freed) - {known.frame_id for decision in relink for known in decision.frames}:
+            # What could not be measured lies here no longer, so no later success would resolve it.
+            paths = [decision.reading.relpath for decision in relink if decision.row is not None]
+            ingest.resolve_quarantine(conn, self._root_id, paths, MEASURE, frame_ids=replaced)
         moves = {
             decision.moved_from: FileRow(r.relpath, r.size, r.mtime_ns, r.inode, r.state)
             for decision in relink
