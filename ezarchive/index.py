@@ -158,6 +158,7 @@ class _Run:
         self.home = archive.home
         self.tops: dict[int, Path] = {}
         self.moved: set[int] = set()
+        self.arrived: set[tuple[int, bytes]] = set()
         self.resumed, self.names = False, set()
         self.gone: dict[int, list[Signature]] = {}
         self.unknown: list[str] = []
@@ -202,6 +203,8 @@ class _Run:
             self.counts += entered.counts
             self.problems += entered.problems
             self.moved |= entered.moved
+            if len(self.arrived) < PAGE:
+                self.arrived |= {(root_id, relpath) for relpath in entered.arrived}
             bar.update(len(batch))
         self._close(tree, root_id)
 
@@ -273,8 +276,9 @@ class _Run:
                     ingest.resolve_quarantine(conn, root_id, [row.relpath for row in part], STAGE)
             self.counts["missing"] += len(lost)
         with self.database.begin() as conn:
-            if self.resumed or self.counts["frames"]:
-                _adopt(conn)
+            if self.resumed or self.arrived:
+                # Few arrivals are named, so that frames whose parent never comes cost nothing night after night.
+                _adopt(conn, None if self.resumed or len(self.arrived) >= PAGE else self.arrived)
             for root_id in self.gone:
                 ingest.touch_seen(conn, root_id)
             upkeep.set_unfinished(conn, False)
@@ -293,11 +297,13 @@ def _known_names(conn: Connection) -> set[str]:
     return {f"{word} {name}" for word, what in (("telescope", "telname"), ("filter", "filter")) for name in all_names(conn, what)}
 
 
-def _adopt(conn: Connection) -> None:
-    """Give frames their parent that came after them, or lay in another batch."""
+def _adopt(conn: Connection, arrived: set[tuple[int, bytes]] | None) -> None:
+    """Give frames their parent that came after them, or lay in another batch; only one in these files, unless that is None."""
     found = {}
     for child in upkeep.without_parent(conn):
-        folder = child.relpath.rpartition(b"/")[0]
+        folder, slash, _ = child.relpath.rpartition(b"/")
+        if arrived is not None and (child.root_id, folder + slash + os.fsencode(child.parent_name)) not in arrived:
+            continue
         found[child.frame_id] = find_parent(conn, child.root_id, folder, child.parent_name, child.frame_id, child.hdu)
     ingest.set_parent(conn, {child: parent for child, parent in found.items() if parent is not None})
 

@@ -396,6 +396,30 @@ def test_parents_before_after_and_later(tmp_path, data):
     write(data / "tomorrow.fits", 4, pixels=8)
     index(archive)
     assert parents()["sub_tomorrow.fits"] == "tomorrow.fits"
+    write(data / "elsewhere/never.fits", 3, pixels=9)
+    index(archive)
+    assert parents()["sub_never.fits"] is None
+    (data / "elsewhere/never.fits").rename(data / "never.fits")
+    assert counts(index(archive))["moved"] == 1
+    assert parents()["sub_never.fits"] == "never.fits"
+
+
+@pytest.mark.parametrize("page", [20_000, 1])
+def test_frames_whose_parent_never_comes_are_looked_at_only_after_many_arrivals(archive, data, monkeypatch, page):
+    for number in range(3):
+        write(data / f"sub_{number}.fits", number)
+    index(archive)
+    monkeypatch.setattr("ezarchive.index.PAGE", page)
+    asked = []
+    monkeypatch.setattr("ezarchive.index.find_parent", lambda conn, root_id, folder, name, *of: asked.append(name))
+    write(data / "other.fits", 9)
+    index(archive)
+    assert asked == ([f"{number}.fits" for number in range(3)] if page == 1 else [])
+    asked.clear()
+    write(data / "1.fits", 10)
+    index(archive)
+    assert "1.fits" in asked
+    assert page == 1 or len(asked) == 1
 
 
 def test_roots_are_chosen_by_name(tmp_path):

@@ -29,11 +29,12 @@ MEASURE = "measure"
 
 @dataclass
 class Entered:
-    """What came of a batch: counts by word, problems as (path, code, message), and the file rows that moved."""
+    """What came of a batch: counts by word, problems as (path, code, message), file rows that moved, paths that hold other content."""
 
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)
+    arrived: set[bytes] = field(default_factory=set)
 
 
 class Ledger:
@@ -106,6 +107,7 @@ class Ledger:
         self._parents(conn, decisions)
         ingest.refresh(conn, touched)
         self._report(conn, readings, decisions, entered)
+        entered.arrived.update(decision.reading.relpath for decision in relink)
         return entered
 
     def _frames(self, conn: Connection, decisions: dict[bytes, Decision], entered: Entered) -> set[int]:
