@@ -65,7 +65,9 @@ def worker_count(asked: int | None, *, bytes_each: float = 0.0, memory_gb: float
     return max(1, count)
 
 
-def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result | Exception]]:
+def run(
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *, ahead: int = 2
+) -> Iterator[tuple[Task, Result | Exception]]:
     """Apply a function to every task and yield each task with its result, as they finish.
 
     Parameters
@@ -76,6 +78,8 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int)
         Picklable; consumed as workers become free.
     workers : int
         Processes; with 1 the work is done in this one.
+    ahead : int
+        Tasks handed out for each worker; more keep the workers busy while the caller is at the results.
 
     Yields
     ------
@@ -90,7 +94,7 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int)
     queue = iter(tasks)
     while True:
         suspects: list[Task] = []
-        yield from _run_pool(function, queue, workers, suspects)
+        yield from _run_pool(function, queue, (workers, ahead * workers), suspects)
         if not suspects:
             return
         for task in suspects:
@@ -105,14 +109,14 @@ def _attempt(function: Callable[[Task], Result], task: Task) -> Result | Excepti
 
 
 def _run_pool(
-    function: Callable[[Task], Result], queue: Iterator[Task], workers: int, suspects: list[Task]
+    function: Callable[[Task], Result], queue: Iterator[Task], size: tuple[int, int], suspects: list[Task]
 ) -> Iterator[tuple[Task, Result | Exception]]:
-    """Work through the queue until it is empty or a worker dies; then ``suspects`` holds the tasks in flight."""
-    pool = _executor(workers)
+    """Work through the queue until it is empty or a worker dies; then ``suspects`` holds the tasks in flight (``size``: workers, tasks)."""
+    pool = _executor(size[0])
     pending: dict[Future[Any], Task] = {}
     try:
         while True:
-            for task in islice(queue, 2 * workers - len(pending)):
+            for task in islice(queue, size[1] - len(pending)):
                 pending[pool.submit(_attempt, function, task)] = task
             if not pending:
                 return

@@ -27,6 +27,9 @@ IN_PROCESS = 256
 CHUNK = 64
 """Files that a worker is given at a time."""
 
+AHEAD = 16
+"""Chunks handed out for each worker: enough to read on while a batch is being written."""
+
 AGAIN = ("no_permission", "io_error", pool.WORKER_DIED)
 """Codes of failures that may pass without the file being touched; such files are ``waiting``."""
 
@@ -93,7 +96,7 @@ def _read_chunks(source: Source, files: Iterator[Found], workers: int) -> Iterat
             handed[index] = chunk
             yield index, chunk
 
-    done = pool.run(partial(_read_chunk, source), hand_out(), workers)
+    done = pool.run(partial(_read_chunk, source), hand_out(), workers, ahead=AHEAD)
     for (index, chunk), readings in done:
         if isinstance(readings, Exception):
             if not _workers_start():
