@@ -42,6 +42,9 @@ WALK = "walk"
 PAGE = 20_000
 """Rows that are looked at in one transaction."""
 
+MANY = 5000
+"""New frames after which the statistics of the query planner are renewed."""
+
 SETTLED = ("ok", "corrupt")
 """States of a file that is not read again unless it changes."""
 
@@ -130,6 +133,8 @@ def index(
             for name in chosen:
                 run.walk(name, ids[name], bar)
         run.finish(ids)
+        if run.counts["frames"] >= MANY:
+            archive.database.optimize()
         return run.report(time.monotonic() - started)
 
 
