@@ -49,7 +49,7 @@ def _values(option: click.Option) -> int:
 
 
 def _boundary(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn a user's error, or a permission that is wanting, into one line and exit code 2; everything else keeps its traceback."""
+    """Turn a user's error, or what the system refuses, into one line and exit code 2; everything else keeps its traceback."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -64,6 +64,10 @@ def _boundary(function: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
+        except OSError as err:
+            # A disk that is full, a folder that is a file: exit code 1 is kept for frames that failed.
+            click.echo(f"ezarchive: {err}", err=True)
+            sys.exit(2)
         except KeyboardInterrupt:
             click.echo("ezarchive: stopped; what is done is kept, the same command goes on from there", err=True)
             sys.exit(130)

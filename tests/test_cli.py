@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -120,6 +121,13 @@ def test_a_permission_that_is_wanting_is_one_line(home, monkeypatch):
     monkeypatch.setattr(Archive, "create", refuse)
     output = run("init", "/elsewhere/home", "--root", "scidata=/data", code=2)
     assert output == "ezarchive: /elsewhere/home: this user may not read or write it (Permission denied)\n"
+
+
+def test_what_the_system_refuses_is_one_line_and_no_failed_frame(home, tmp_path):
+    copy = shutil.copytree(home, tmp_path / "home", ignore=shutil.ignore_patterns("logs"))
+    (copy / "logs").write_text("a file where a folder must be")
+    output = run("nightly", copy, "--workers", 1, code=2)
+    assert output == f"ezarchive: [Errno 17] File exists: '{copy / 'logs'}'\n"
 
 
 def test_a_light_curve_is_printed_with_the_digits_that_it_has(home):
