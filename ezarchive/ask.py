@@ -181,7 +181,7 @@ def _engine(archive: Archive, *, aperture: Any, method: str | None, run: int | N
     with archive.database.connect() as conn:
         if method is not None or run is not None:
             _check_runs(runs.list_runs(conn), method, run)
-        frames = tables.frames_table(conn, frame_ids=frame_ids)
+        frames = tables.frames_table(conn, frame_ids=frame_ids, replaced=run is not None)
         catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
     return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter)
 

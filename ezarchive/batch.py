@@ -119,14 +119,17 @@ def measure(
     memory_gb = memory_gb if memory_gb is not None else archive.settings.measure.memory_gb
     pool.worker_count(workers, memory_gb=memory_gb)  # wrong arguments are told before any work
     with Lock(archive.home / ".measure.lock", what="measure"):
-        chosen = frames_of(archive, frames)
+        chosen = None if frames is None and not again else frames_of(archive, frames)
         with archive.database.begin() as conn:
             recipe_id = runs.get_recipe(conn, method, recipe.parameters(), recipe.apertures())
-            done = set() if again else runs.measured(conn, recipe_id, [frame.frame_id for frame in chosen])
-            done -= _without_file(conn, archive.home, method, None if frames is None else done)
-            todo = [frame for frame in chosen if frame.frame_id not in done]
+            if chosen is None:
+                todo, meant = _lacking(conn, archive.home, method, recipe_id)
+            else:
+                done = set() if again else runs.measured(conn, recipe_id, [frame.frame_id for frame in chosen])
+                done -= _without_file(conn, archive.home, method, done)
+                todo, meant = [frame for frame in chosen if frame.frame_id not in done], len(chosen)
             run = runs.open_run(conn, recipe_id, _versions()) if todo else None
-            if run is None and chosen:
+            if run is None and meant:
                 runs.close_unfinished(conn, recipe_id)
         run_id = None if run is None else run.run_id
         if run is not None and run.resumed:
@@ -137,7 +140,7 @@ def measure(
             count = pool.worker_count(workers, bytes_each=BYTES_PER_WORKER + BYTES_PER_PIXEL * largest, memory_gb=memory_gb)
             batch.work(todo, min(count, len(todo)), progress)
     return BatchReport(
-        method, run_id, len(batch.measured), len(chosen) - len(todo), tuple(batch.failed), batch.sources,
+        method, run_id, len(batch.measured), meant - len(todo), tuple(batch.failed), batch.sources,
         time.monotonic() - started, tuple(batch.measured),
     )  # fmt: skip
 
@@ -211,6 +214,17 @@ def _frame_id(item: Any) -> int:
     return int(frame_id)
 
 
+def _lacking(conn: Any, home: Path, method: str, recipe_id: int) -> tuple[list[Frame], int]:
+    """Return the science frames that lack a catalog of the recipe, in the order of time, and how many science frames there are.
+
+    The database picks them: of ten million frames only those of the night become records.
+    """
+    ids = {*runs.unmeasured(conn, recipe_id), *_without_file(conn, home, method, None)}
+    found = [frame for frame in queries.frames_by_id(conn, sorted(ids)) if frame.kind == "science" and frame.path is not None]
+    found.sort(key=lambda frame: (frame.mjd_mid is None, frame.mjd_mid or 0.0, frame.frame_id))
+    return found, queries.count(conn, queries.FrameQuery(kinds=("science",)))
+
+
 def _without_file(conn: Any, home: Path, method: str, frame_ids: set[int] | None) -> set[int]:
     """Return the frames whose current catalog of a method is not on the disk."""
     known = tables.catalogs_table(conn, frame_ids=frame_ids, method=method)
@@ -272,8 +286,7 @@ class _Batch:
                 conn, frame.frame_id, task.run_id, method=self.method, path=task.relpath, n_rows=done.rows, sha256=done.sha256,
                 seeing=done.seeing, depth=done.depth, depth_aperture=done.depth_aperture, apertures=done.apertures,
             )  # fmt: skip
-            root_id = filerows.root_ids(conn).get(frame.root)
-            troubles.resolve_quarantine(conn, root_id, [frame.relpath], "measure", frame_ids=[frame.frame_id])
+            troubles.resolve_frame(conn, frame.frame_id, "measure")
         self.measured.append(frame.frame_id)
         self.sources += done.rows
 

@@ -174,6 +174,7 @@ LIGHT_CURVE = (
     Column("snr", "float64", None, "stat.snr", "flux / flux_err"),
     Column("flags", "int32", None, "meta.code.qual", "bits of flags.FLAGS"),
     Column("kind", "str", None, "meta.code.class", "detection, forced or limit"),
+    Column("flags_aper", "int32", None, "meta.code.qual", "bits of flags.FLAGS_APER of this aperture"),
 )
 
 _FAMILIES = (*FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *LIGHT_CURVE)

@@ -116,7 +116,9 @@ class MeasureOptions:
 
 def _converted(name: str, value: Any, annotation: str) -> Any:
     if annotation.startswith("tuple"):
-        items = () if value is None else (value,) if isinstance(value, (int, float)) else tuple(value)
+        if isinstance(value, str):
+            raise InputError(f"{name}={value!r}: must be a number or a list of numbers")
+        items = () if value is None else (value,) if np.ndim(value) == 0 else tuple(value)
         return tuple(_positive(name, item) for item in items)
     if value is None and "None" in annotation:
         return None
@@ -133,7 +135,7 @@ def _converted(name: str, value: Any, annotation: str) -> Any:
 
 def _positive(name: str, value: Any, *, zero: bool = False) -> float:
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, (bool, np.bool_)) else float(value)
     except (TypeError, ValueError) as err:
         raise InputError(f"{name}={value!r}: must be a number") from err
     if not math.isfinite(number) or number < 0 or (number == 0 and not zero):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ezarchive import Archive, DataBrowser, read_catalog
+from ezarchive import Archive, DataBrowser, MeasureOptions, read_catalog
 from ezarchive.catalogs.parquet import read_provenance
-from ezarchive.errors import CatalogError, InputError, LockedError, UnknownNameError
+from ezarchive.errors import CatalogError, InputError, LockedError, MeasurementError, UnknownNameError
 from ezarchive.files import Lock
 
 OPTIONS = {"workers": 1, "progress": False, "detection_sigma": 5}
@@ -187,3 +187,45 @@ def test_an_archive_travels_to_another_process(archive):
     with pickle.loads(pickle.dumps(archive)) as other:
         assert other.home == archive.home
         assert len(other.sql("SELECT * FROM frames")) == 2
+
+
+def test_an_image_that_was_reduced_anew_counts_once(archive):
+    archive.measure(**OPTIONS)
+    (first, _) = DataBrowser(archive).where(kind="science").frames()
+    n = len(archive.light_curve((first.ra, first.dec), "3 arcmin"))
+    with fits.open(first.path) as hdus:
+        header, data = hdus[0].header.copy(), hdus[0].data + 100
+    fits.writeto(first.path, data, header, overwrite=True)
+    assert archive.index(progress=False).changed == 1
+    assert archive.measure(**OPTIONS).measured == 1
+    assert len(archive.light_curve((first.ra, first.dec), "3 arcmin")) == n
+    frames = archive.sql("SELECT frame_id, path FROM frames WHERE kind = 'science'").to_pandas()
+    assert len(frames) == 2
+    assert frames["path"].notna().all()
+    assert first.frame_id not in set(archive.sql("SELECT frame_id FROM measurements").to_pandas()["frame_id"])
+    old = archive.sql("SELECT count(*) AS n FROM light_curve WHERE frame_id = ?", [first.frame_id], run=1).to_pandas()
+    assert old["n"][0] > 0
+
+
+def test_a_failure_is_resolved_though_the_file_has_moved_since(archive, monkeypatch):
+    (first, _) = DataBrowser(archive).where(kind="science").frames()
+    broken = MeasurementError("no_noise", "for the test")
+    monkeypatch.setattr("ezarchive.measure.measure_image", lambda *args, **kwargs: (_ for _ in ()).throw(broken))
+    assert len(archive.measure(**OPTIONS).failed) == 2
+    monkeypatch.undo()
+    first.path.rename(first.path.with_name("moved.fits"))
+    assert archive.index(progress=False).moved == 1
+    assert archive.measure(**OPTIONS).measured == 2
+    assert not archive.quarantine()
+
+
+@pytest.mark.parametrize("value", ["57", True, [5, "x"], [True]])
+def test_an_aperture_that_is_no_number(archive, value):
+    with pytest.raises(InputError, match="aperture_diameter_arcsec="):
+        archive.measure(aperture_diameter_arcsec=value)
+
+
+def test_apertures_of_numpy_are_numbers():
+    options = MeasureOptions.from_arguments({"aperture_diameter_arcsec": np.float32(5), "aperture_diameter_seeing": np.array([2, 3])})
+    assert options.aperture_diameter_arcsec == (5.0,)
+    assert options.aperture_diameter_seeing == (2.0, 3.0)

@@ -96,7 +96,7 @@ def light_curve_sources(place: int) -> list[Column]:
     """Return the columns of a catalog that ``light_curve`` is made of, for an aperture at a place."""
     used = {"frame_id", "run_id", "ALPHA_J2000", "DELTA_J2000", "FLAGS"}
     columns = [column for column in (*CATALOG_LINK, *SOURCE) if column.name in used]
-    return columns + [column for column in aperture(place) if column.name.startswith(("FLUX_APER", "FLUXERR_APER"))]
+    return columns + [column for column in aperture(place) if column.name.startswith(("FLUX_APER", "FLUXERR_APER", "FLAGS_APER"))]
 
 
 def _light_curve_branch(group: Group) -> str:
@@ -125,6 +125,7 @@ def _light_curve_branch(group: Group) -> str:
         "mag_limit": "l.mag_limit",
         "snr": f"{flux} / nullif({err}, 0)",
         "flags": "m.FLAGS",
+        "flags_aper": f'm."FLAGS_APER{end}"',
         "kind": "CASE WHEN l.method LIKE 'forced%' THEN 'forced' ELSE 'detection' END",
     }
     cells = ", ".join(f'CAST({values[column.name]} AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in LIGHT_CURVE)

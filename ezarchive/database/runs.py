@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ezarchive.database.models import catalog, current_run, product, recipe, run
+from ezarchive.database.models import catalog, current_run, frame, product, recipe, run
 from ezarchive.database.names import insert
 from ezarchive.database.parts import chunks, in_ids
 from ezarchive.database.rows import clean_float, now
@@ -88,6 +88,13 @@ def measured(conn: sa.Connection, recipe_id: int, frame_ids: Iterable[int]) -> s
         query = sa.select(catalog.c.frame_id).join(run, run.c.run_id == catalog.c.run_id)
         done.update(conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(catalog.c.frame_id, part))).scalars())
     return done
+
+
+def unmeasured(conn: sa.Connection, recipe_id: int, kind: str = "science") -> list[int]:
+    """Return the frames of a kind that can be read at present and have no catalog of this recipe, of whatever run."""
+    done = sa.exists().where(catalog.c.frame_id == frame.c.frame_id, run.c.run_id == catalog.c.run_id, run.c.recipe_id == recipe_id)
+    query = sa.select(frame.c.frame_id).where(frame.c.kind == kind, frame.c.file_id.is_not(None), ~done)
+    return list(conn.execute(query).scalars())
 
 
 def add_catalog(

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from ezarchive import columns
-from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_run, file, frame, root
+from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_run, file, frame, frame_file, root
 from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.errors import UnknownNameError
 
@@ -49,7 +49,13 @@ CATALOG_FIELDS: dict[str, pa.DataType] = {
 """Columns of `catalogs_table`."""
 
 
-def frames_table(conn: sa.Connection, *, frame_ids: Iterable[int] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+def frames_table(
+    conn: sa.Connection,
+    *,
+    frame_ids: Iterable[int] | None = None,
+    columns: Sequence[str] | None = None,
+    replaced: bool = False,
+) -> pa.Table:
     """Return frames as an Arrow table, by frame_id.
 
     Parameters
@@ -59,6 +65,8 @@ def frames_table(conn: sa.Connection, *, frame_ids: Iterable[int] | None = None,
         Only these; also frames that cannot be read at present.
     columns : sequence of str, optional
         Of `FRAME_FIELDS`; all by default. The fewer the faster: of a million frames all columns take about ten seconds.
+    replaced : bool
+        Also frames that no file holds any more because other content took their place (those of missing files are there in any case).
 
     Returns
     -------
@@ -81,6 +89,8 @@ def frames_table(conn: sa.Connection, *, frame_ids: Iterable[int] | None = None,
     statement = sa.select(*(column.label(f"c{place}") for place, column in enumerate(read.values()))).select_from(frame)
     if placed:
         statement = statement.outerjoin(file, file.c.file_id == frame.c.file_id)
+    if not replaced:
+        statement = statement.where(_held(frame.c.frame_id))
     lookups = {name: _lookup(conn, name) for name in chosen if name in NAME_TABLES}
     places = conn.execute(sa.select(root.c.root_id, root.c.name, root.c.uri))
     roots = {number: (name, uri.rstrip("/") + "/") for number, name, uri in places}
@@ -106,13 +116,14 @@ def catalogs_table(
     Returns
     -------
     pyarrow.Table
-        Columns `CATALOG_FIELDS`; ``path`` is relative to the archive's home, ``apertures`` a list of diameters in arcsec.
+        Columns `CATALOG_FIELDS`; ``path`` is relative to the archive's home, ``apertures`` a list of diameters in arcsec. Current
+        catalogs of frames that were replaced (`frames_table`) are left out: an exposure that was reduced anew counts once.
     """
     statement = sa.select(*(catalog.c[name] for name in CATALOG_FIELDS))
     if run_id is not None:
         statement = statement.where(catalog.c.run_id == run_id)
     elif current:
-        statement = statement.join(current_run, current_run.c.catalog_id == catalog.c.catalog_id)
+        statement = statement.join(current_run, current_run.c.catalog_id == catalog.c.catalog_id).where(_held(catalog.c.frame_id))
     if method is not None:
         statement = statement.where(catalog.c.method == method)
     pieces: dict[str, list[pa.Array]] = {name: [] for name in CATALOG_FIELDS}
@@ -130,6 +141,11 @@ def _source(name: str) -> sa.ColumnElement[Any]:
 def _lookup(conn: sa.Connection, what: str) -> dict[int, str]:
     table = NAME_TABLES[what]
     return dict(conn.execute(sa.select(table.c[NAME_IDS[what]], table.c.name)).all())
+
+
+def _held(frame_id: sa.Column[int]) -> sa.ColumnElement[bool]:
+    """Whether some file, there or missing, holds the frame."""
+    return sa.exists().where(frame_file.c.frame_id == frame_id)
 
 
 def _pieces(

@@ -88,5 +88,11 @@ def resolve_quarantine(
     return count
 
 
+def resolve_frame(conn: sa.Connection, frame_id: int, stage: str) -> None:
+    """Mark every open entry of a frame as resolved, under whatever path it lay when it failed."""
+    of_frame = sa.and_(table.c.frame_id == frame_id, table.c.stage == stage, table.c.resolved.is_(None))
+    conn.execute(sa.update(table).where(of_frame).values(resolved=now()))
+
+
 def _same(column: sa.Column[Any], value: Any) -> sa.ColumnElement[bool]:
     return column.is_(None) if value is None else column == value
