@@ -24,6 +24,7 @@ from ezarchive.measure import METHODS, Done, MeasureOptions, Task, measure_frame
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
 
+LOCK_NAME = ".measure.lock"
 PACKAGES = ("ezarchive", "astropy", "numpy", "sep", "pyarrow")
 BYTES_PER_PIXEL = 14
 BYTES_PER_WORKER = 250e6
@@ -118,7 +119,7 @@ def measure(
     workers = workers if workers is not None else archive.settings.measure.workers
     memory_gb = memory_gb if memory_gb is not None else archive.settings.measure.memory_gb
     pool.worker_count(workers, memory_gb=memory_gb)  # wrong arguments are told before any work
-    with Lock(archive.home / ".measure.lock", what="measure"):
+    with Lock(archive.home / LOCK_NAME, what="measure"):
         chosen = None if frames is None and not again else frames_of(archive, frames)
         with archive.database.begin() as conn:
             recipe_id = runs.get_recipe(conn, method, recipe.parameters(), recipe.apertures())

@@ -235,18 +235,18 @@ def _value(text: str) -> Any:
 @click.option("--aperture", type=float, default=5.0, show_default=True, help="Diameter, arcsec.")
 @click.option("--filter", "filter_", multiple=True)
 @click.option("--telname", multiple=True)
+@click.option("--method", help="Only catalogs of this method.")
+@click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also draw it: .png, .pdf or .svg.")
 @_format
 @_boundary
-def lightcurve(home: Path, ra: str, dec: str, radius: str, aperture: float, filter_: Any, telname: Any, output: Path | None, form: str) -> None:  # noqa: E501
+def lightcurve(home: Path, ra: str, dec: str, output: Path | None, form: str, filter_: Any, telname: Any, **options: Any) -> None:
     """Print the light curve at RA DEC (degrees, or 21:45:00 -77:15:44)."""
     from ezarchive import plots  # noqa: PLC0415  the command line must start fast
     from ezarchive.ask import as_result  # noqa: PLC0415
 
     with ezarchive.Archive.open(home, write=False) as archive:
-        table = archive.light_curve(
-            f"{ra} {dec}", radius, aperture=aperture, filter=list(filter_) or None, telname=list(telname) or None
-        )
+        table = archive.light_curve(f"{ra} {dec}", filter=list(filter_) or None, telname=list(telname) or None, **options)
     _show(as_result(table[list(CURVE_COLUMNS)] if form == "table" else table), form)
     if output is not None:
         plots.save(plots.light_curve(table, title=f"{ra} {dec}"), output)
@@ -257,17 +257,19 @@ def lightcurve(home: Path, ra: str, dec: str, radius: str, aperture: float, filt
 @_home
 @click.argument("query")
 @click.option("--aperture", type=float, default=5.0, show_default=True, help="Diameter behind light_curve, arcsec.")
+@click.option("--method", help="Only catalogs of this method.")
+@click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
 @_format
 @_boundary
-def sql(home: Path, query: str, aperture: float, form: str) -> None:
+def sql(home: Path, query: str, form: str, **options: Any) -> None:
     """Answer a SQL query over frames, catalogs, measurements and light_curve."""
     with ezarchive.Archive.open(home, write=False) as archive:
-        _show(archive.sql(query, aperture=aperture), form)
+        _show(archive.sql(query, **options), form)
 
 
 @cli.command()
 @_home
-@click.option("--sample", type=float, help="Hash only this share of the files (0 to 1); 0: none. All by default.")
+@click.option("--sample", type=float, help="Hash only this share of the files (0 to 1), or this many (2 ...); 0: none. All by default.")
 @_boundary
 def verify(home: Path, sample: float | None) -> None:
     """Compare the database with the files; exit code 1 when something is wrong."""

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from astropy.table import QTable
 from tqdm import tqdm
 
+from ezarchive.batch import LOCK_NAME
 from ezarchive.config import RootSettings
 from ezarchive.database import ingest, queries, upkeep
 from ezarchive.database.filerows import root_ids
 from ezarchive.errors import FrameError, InputError
-from ezarchive.files import is_temporary, sha256_file
+from ezarchive.files import Lock, is_temporary, sha256_file
 from ezarchive.frames.header import data_hash
 from ezarchive.indexing.ledger import plain
 from ezarchive.indexing.walk import Walk, identity
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ezarchive.archive import Archive
+
+_YOUNG_SECONDS = 60
 
 MADE = ("catalogs", "maps")
 """Folders of the home that hold only files with a row."""
@@ -167,6 +170,14 @@ def draw(items: list[Any], sample: float | str | None, seed: int | None = None) 
     return [item for place, item in enumerate(items) if place in kept]
 
 
+def _is_young(path: Path) -> bool:
+    """Tell whether a file may be on its way into the database just now."""
+    try:
+        return time.time() - path.stat().st_mtime < _YOUNG_SECONDS
+    except FileNotFoundError:
+        return True
+
+
 class _DataUnit(NamedTuple):
     """A frame in a file of a data root."""
 
@@ -236,6 +247,9 @@ class _Audit:
 
     def compare_home(self) -> None:
         """Compare the rows of catalogs and maps with the home."""
+        # The files before the rows: what a batch at work adds in between has its row by then.
+        files = [whole for folder in MADE for whole in sorted((self.home / folder).rglob("*")) if whole.is_file()]
+        at_work = Lock(self.home / LOCK_NAME).holder() is not None
         with self.database.connect() as conn:
             rows = [(row.path, row.sha256) for row in queries.catalogs(conn, current=False)] + upkeep.product_files(conn)
             self.quarantine = [
@@ -253,12 +267,11 @@ class _Audit:
             elif sha256 is not None:
                 self.to_hash.append(_Made(whole, path, sha256))
         named = {path for path, _ in rows}
-        for folder in MADE:
-            for whole in sorted((self.home / folder).rglob("*")):
-                path = whole.relative_to(self.home).as_posix()
-                if whole.is_file() and path not in named:
-                    left = "left over from a process that was stopped" if is_temporary(whole.name) else "the database does not know it"
-                    self.files_without_rows.append(Finding(plain(os.fsencode(path)), left))
+        for whole in files:
+            path = whole.relative_to(self.home).as_posix()
+            if path not in named and not (at_work and _is_young(whole)):
+                left = "left over from a process that was stopped" if is_temporary(whole.name) else "the database does not know it"
+                self.files_without_rows.append(Finding(plain(os.fsencode(path)), left))
 
     def hash(self, part: list[_DataUnit | _Made]) -> None:
         """Hash files and compare; keep the hashes of data units that had none."""

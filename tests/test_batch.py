@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from ezarchive import Archive, DataBrowser, MeasureOptions, read_catalog
+from ezarchive.batch import LOCK_NAME
 from ezarchive.catalogs.parquet import read_provenance
 from ezarchive.errors import CatalogError, InputError, LockedError, MeasurementError, UnknownNameError
 from ezarchive.files import Lock
@@ -229,3 +230,14 @@ def test_apertures_of_numpy_are_numbers():
     options = MeasureOptions.from_arguments({"aperture_diameter_arcsec": np.float32(5), "aperture_diameter_seeing": np.array([2, 3])})
     assert options.aperture_diameter_arcsec == (5.0,)
     assert options.aperture_diameter_seeing == (2.0, 3.0)
+
+
+def test_verify_beside_a_batch_at_work_finds_nothing_amiss(archive):
+    archive.measure(**OPTIONS)
+    folder = archive.home / "catalogs" / "9"
+    folder.mkdir()
+    for name in ("on_its_way.1.parquet", ".on_its_way.2.parquet.7-0.tmp"):
+        (folder / name).write_bytes(b"x")
+    with Lock(archive.home / LOCK_NAME, what="measure"):
+        assert archive.verify(progress=False).ok
+    assert len(archive.verify(progress=False).files_without_rows) == 2
