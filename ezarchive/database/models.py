@@ -349,7 +349,7 @@ rollup = Table(
     Index(None, "telescope_id", "target_id"),
     Index(None, "camera_id"),
     Index(None, "site_id"),
-    Index(None, "kind", "root_id"),
+    Index(None, "root_id", "kind", "night"),
 )
 
 NAME_TABLES = {"observatory": site, "telname": telescope, "telkey": camera, "filter": filter_, "objname": target}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -166,15 +166,30 @@ def _keys_of_rollup(conn: sa.Connection, query: FrameQuery) -> dict[str, list[st
         statement = sa.select(table.c.name).where(asked.of(what, table.c[column]), probe.is_not(None))
         found[what] = sorted(conn.execute(statement).scalars())
     where = asked.on(rollup_table)
-    one_of_kind = [sa.select(rollup_table.c.kind).where(rollup_table.c.kind == kind, *where).limit(1).subquery() for kind in KINDS]
-    found["imgtype"] = sorted(conn.execute(sa.union_all(*(sa.select(part.c.kind) for part in one_of_kind))).scalars())
+    groups = list(_groups(conn, where))
+    found["imgtype"] = sorted({kind for _, kind in groups})
     if set(query.names) & set(NAME_IDS):
         # A step for each night could read every row of the name each time.
-        nights = conn.execute(sa.select(rollup_table.c.night).where(rollup_table.c.night.is_not(None), *where).distinct())
-        found["night"] = sorted(nights.scalars())
+        # NULL is left out here, for a condition on the night would have SQLite look the nights up and not the name.
+        rows = conn.execute(sa.select(rollup_table.c.night).where(*where)).scalars()
+        found["night"] = sorted({night for night in rows if night is not None})
     else:
-        found["night"] = distinct_nights(conn, rollup_table, *where)
+        # An index of root, kind and night answers each step at once.
+        nights: set[str] = set()
+        for number, kind in groups:
+            nights |= set(distinct_nights(conn, rollup_table, rollup_table.c.root_id == number, rollup_table.c.kind == kind, *where))
+        found["night"] = sorted(nights)
     return found
+
+
+def _groups(conn: sa.Connection, where: Sequence[sa.ColumnElement[bool]]) -> Iterator[tuple[int, str]]:
+    """Yield the roots and kinds that occur together in the counts."""
+    columns = rollup_table.c
+    for number in conn.execute(sa.select(root.c.root_id).order_by(root.c.root_id)).scalars().all():
+        for kind in KINDS:
+            probe = sa.select(columns.n).where(columns.root_id == number, columns.kind == kind, *where).limit(1)
+            if conn.execute(probe).first() is not None:
+                yield number, kind
 
 
 def _keys_of_frames(conn: sa.Connection, query: FrameQuery) -> dict[str, list[str]]:

@@ -360,7 +360,7 @@ def _audit() -> None:
     )
     op.create_index(op.f("ix_rollup_camera_id"), "rollup", ["camera_id"])
     op.create_index(op.f("ix_rollup_filter_id_telescope_id"), "rollup", ["filter_id", "telescope_id"])
-    op.create_index(op.f("ix_rollup_kind_root_id"), "rollup", ["kind", "root_id"])
+    op.create_index(op.f("ix_rollup_root_id_kind_night"), "rollup", ["root_id", "kind", "night"])
     op.create_index(op.f("ix_rollup_night_telescope_id_target_id_filter_id"), "rollup", ["night", "telescope_id", "target_id", "filter_id"])
     op.create_index(op.f("ix_rollup_site_id"), "rollup", ["site_id"])
     op.create_index(op.f("ix_rollup_target_id_filter_id"), "rollup", ["target_id", "filter_id"])
