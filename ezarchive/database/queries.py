@@ -17,6 +17,7 @@ from ezarchive.database.audit import list_frames, missing, quarantine, rollup
 from ezarchive.database.conditions import FrameQuery, Names, distinct_nights, frame_conditions, keep, root_id, tested
 from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_run, file, frame, frame_header, product, root
 from ezarchive.database.models import rollup as rollup_table
+from ezarchive.database.names import is_glob
 from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.database.rows import DIMENSIONS, STORED, Labels
 from ezarchive.database.runs import list_runs
@@ -92,6 +93,9 @@ class ProductRow(NamedTuple):
     run_id: int | None
     size: int | None
     sha256: str | None
+
+
+_EVERYTHING = 1 << 62
 
 
 def search(conn: sa.Connection, query: FrameQuery) -> list[Frame]:
@@ -170,8 +174,12 @@ def _keys_of_rollup(conn: sa.Connection, query: FrameQuery) -> dict[str, list[st
     found["imgtype"] = sorted({kind for _, kind in groups})
     if set(query.names) & set(NAME_IDS):
         # A step for each night could read every row of the name each time.
-        # NULL is left out here, for a condition on the night would have SQLite look the nights up and not the name.
-        rows = conn.execute(sa.select(rollup_table.c.night).where(*where)).scalars()
+        nights = sa.select(rollup_table.c.night).where(*where)
+        if not any(map(is_glob, query.names.get("objname", ("*",)))):
+            # Of a target there are few rows, but DISTINCT would have SQLite go by the nights: the limit parts the two.
+            of_target = nights.limit(_EVERYTHING).subquery()
+            nights = sa.select(of_target.c.night)
+        rows = conn.execute(nights.distinct()).scalars()
         found["night"] = sorted({night for night in rows if night is not None})
     else:
         # An index of root, kind and night answers each step at once.
