@@ -29,7 +29,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_importing_costs_nothing():
     code = (
-        "import sys, time; t = time.perf_counter(); import ezarchive; t = time.perf_counter() - t;"
+        "import sys; import ezarchive;"
         "heavy = {'numpy', 'astropy', 'pandas', 'sqlalchemy', 'pyarrow', 'matplotlib'} & set(sys.modules); print(heavy); assert not heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
