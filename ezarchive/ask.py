@@ -15,14 +15,12 @@ from ezarchive import sky
 from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sql import Engine
+from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.database import audit, queries, runs, tables
 from ezarchive.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
-
-DEFAULT_APERTURE = 5.0
-"""Diameter in arcsec of the aperture that light curves use unless told otherwise."""
 
 QUARANTINE_COLUMNS = ("root", "relpath", "frame_id", "stage", "code", "message", "tries", "first_seen", "last_seen", "resolved")
 RUN_COLUMNS = ("run_id", "method", "started", "ended", "n_catalogs", "n_pinned", "counts", "versions", "parameters", "apertures")

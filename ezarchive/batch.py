@@ -108,8 +108,8 @@ def measure(
     Notes
     -----
     "Already measured" is judged by recipe: method, parameters and apertures, not by versions. A frame whose current catalog has been
-    deleted is measured again. A batch that was stopped resumes the run that it had begun: whole catalogs that lack their row are taken
-    over, the rest is measured.
+    deleted is measured again, unless the recipe has another one of it. A batch that was stopped resumes the run that it had begun:
+    whole catalogs that lack their row are taken over, the rest is measured.
     """
     started = time.monotonic()
     method = method or archive.settings.measure.method
@@ -127,7 +127,7 @@ def measure(
                 todo, meant = _lacking(conn, archive.home, method, recipe_id)
             else:
                 done = set() if again else runs.measured(conn, recipe_id, [frame.frame_id for frame in chosen])
-                done -= _without_file(conn, archive.home, method, done)
+                done -= _without_file(conn, archive.home, method, recipe_id, done)
                 todo, meant = [frame for frame in chosen if frame.frame_id not in done], len(chosen)
             run = runs.open_run(conn, recipe_id, _versions()) if todo else None
             if run is None and meant:
@@ -220,17 +220,23 @@ def _lacking(conn: Any, home: Path, method: str, recipe_id: int) -> tuple[list[F
 
     The database picks them: of ten million frames only those of the night become records.
     """
-    ids = {*runs.unmeasured(conn, recipe_id), *_without_file(conn, home, method, None)}
+    ids = {*runs.unmeasured(conn, recipe_id), *_without_file(conn, home, method, recipe_id, None)}
     found = [frame for frame in queries.frames_by_id(conn, sorted(ids)) if frame.kind == "science" and frame.path is not None]
     found.sort(key=lambda frame: (frame.mjd_mid is None, frame.mjd_mid or 0.0, frame.frame_id))
     return found, queries.count(conn, queries.FrameQuery(kinds=("science",)))
 
 
-def _without_file(conn: Any, home: Path, method: str, frame_ids: set[int] | None) -> set[int]:
-    """Return the frames whose current catalog of a method is not on the disk."""
+def _without_file(conn: Any, home: Path, method: str, recipe_id: int, frame_ids: set[int] | None) -> set[int]:
+    """Return the frames whose current catalog is not on the disk, and no other one of the recipe either."""
     known = tables.catalogs_table(conn, frame_ids=frame_ids, method=method)
-    there = zip(known["frame_id"].to_pylist(), known["path"].to_pylist(), strict=True)
-    return {frame_id for frame_id, path in there if not os.path.exists(f"{home}/{path}")}  # noqa: PTH110  there may be a million
+    current = zip(known["frame_id"].to_pylist(), known["path"].to_pylist(), strict=True)
+    lost = {frame_id for frame_id, path in current if not _exists(home, path)}
+    # Where a run is pinned, the current catalog may be an old one whose file is lost: what was measured since is not measured again.
+    return lost - {frame_id for frame_id, path in runs.catalog_paths(conn, recipe_id, lost) if _exists(home, path)}
+
+
+def _exists(home: Path, path: str) -> bool:
+    return os.path.exists(f"{home}/{path}")  # noqa: PTH110  there may be a million
 
 
 def _versions() -> dict[str, str]:

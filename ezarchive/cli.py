@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 import ezarchive
+from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.errors import EzarchiveError, InputError
 
 CURVE_COLUMNS = (
@@ -232,7 +233,7 @@ def _value(text: str) -> Any:
 @click.argument("ra")
 @click.argument("dec")
 @click.option("--radius", default="2 arcsec", show_default=True)
-@click.option("--aperture", type=float, default=5.0, show_default=True, help="Diameter, arcsec.")
+@click.option("--aperture", type=float, default=DEFAULT_APERTURE, show_default=True, help="Diameter, arcsec.")
 @click.option("--filter", "filter_", multiple=True)
 @click.option("--telname", multiple=True)
 @click.option("--method", help="Only catalogs of this method.")
@@ -256,7 +257,7 @@ def lightcurve(home: Path, ra: str, dec: str, output: Path | None, form: str, fi
 @cli.command()
 @_home
 @click.argument("query")
-@click.option("--aperture", type=float, default=5.0, show_default=True, help="Diameter behind light_curve, arcsec.")
+@click.option("--aperture", type=float, default=DEFAULT_APERTURE, show_default=True, help="Diameter behind light_curve, arcsec.")
 @click.option("--method", help="Only catalogs of this method.")
 @click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
 @_format

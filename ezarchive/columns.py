@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from ezarchive.errors import InputError
 
+DEFAULT_APERTURE = 5.0
+"""Diameter in arcsec of the aperture that light curves use unless told otherwise."""
+
 DTYPES = ("bool", "int16", "int32", "int64", "float32", "float64", "str", "bytes")
 
 

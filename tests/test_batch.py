@@ -241,3 +241,15 @@ def test_verify_beside_a_batch_at_work_finds_nothing_amiss(archive):
     with Lock(archive.home / LOCK_NAME, what="measure"):
         assert archive.verify(progress=False).ok
     assert len(archive.verify(progress=False).files_without_rows) == 2
+
+
+def test_a_pinned_catalog_that_was_deleted_is_measured_once_more_and_not_every_night(archive):
+    first = archive.measure(**OPTIONS)
+    archive.pin(first.run_id)
+    lost, _ = archive.sql("SELECT frame_id, path FROM catalogs ORDER BY frame_id")
+    (archive.home / lost.path).unlink()
+    assert archive.measure(**OPTIONS).frame_ids == (lost.frame_id,)
+    assert archive.measure(**OPTIONS).measured == 0
+    archive.pin(None)
+    (count,) = archive.sql("SELECT count(*) AS n FROM measurements")
+    assert count.n == first.sources

@@ -26,12 +26,9 @@ from ezarchive.catalogs.parquet import column_names, read_catalog, read_provenan
 from ezarchive.catalogs.paths import CATALOGS
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sandbox import Checked, check, close_doors, connect, shortened
-from ezarchive.columns import Column
+from ezarchive.columns import DEFAULT_APERTURE, Column
 from ezarchive.config import SQLSettings
 from ezarchive.errors import CatalogError, InputError, SQLError
-
-DEFAULT_APERTURE = 5.0
-"""Diameter in arcsec that ``light_curve`` uses unless told otherwise."""
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 Rows = pa.Table | Mapping[str, Sequence[Any]]

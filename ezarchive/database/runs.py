@@ -90,6 +90,16 @@ def measured(conn: sa.Connection, recipe_id: int, frame_ids: Iterable[int]) -> s
     return done
 
 
+def catalog_paths(conn: sa.Connection, recipe_id: int, frame_ids: Iterable[int]) -> list[tuple[int, str]]:
+    """Return frame and path of every catalog of this recipe, of whatever run, for some frames."""
+    found: list[tuple[int, str]] = []
+    for part in chunks(frame_ids):
+        query = sa.select(catalog.c.frame_id, catalog.c.path).join(run, run.c.run_id == catalog.c.run_id)
+        rows = conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(catalog.c.frame_id, part)))
+        found += [(frame_id, path) for frame_id, path in rows]
+    return found
+
+
 def unmeasured(conn: sa.Connection, recipe_id: int, kind: str = "science") -> list[int]:
     """Return the frames of a kind that can be read at present and have no catalog of this recipe, of whatever run."""
     done = sa.exists().where(catalog.c.frame_id == frame.c.frame_id, run.c.run_id == catalog.c.run_id, run.c.recipe_id == recipe_id)
