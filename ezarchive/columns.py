@@ -111,6 +111,8 @@ SOURCE = (
     Column("NPIX_AUTO", "float64", "pix2", "phys.angArea", "area of the Kron ellipse"),
     Column("KRON_RADIUS", "float32", None, "phys.angSize", "semi-axes of the Kron ellipse in units of A_IMAGE and B_IMAGE"),
     Column("SNR", "float64", None, "stat.snr", "FLUX_AUTO / FLUXERR_AUTO"),
+    Column("CLASS_STAR", "float32", None, "src.class.starGalaxy", "stellarity: 0 extended, 1 like a star"),
+    Column("MU_MAX", "float64", "mag/arcsec2", "phot.mag.sb;stat.max", "peak surface brightness, instrumental; NULL without a scale"),
     Column("FLUX_ISO", "float64", "count", "phot.count", "flux above the analysis threshold's isophote"),
     Column("FLUXERR_ISO", "float64", "count", "stat.error;phot.count", "error of FLUX_ISO"),
     Column("FLUX_MAX", "float64", "count", "phot.count;stat.max", "peak above the background"),
@@ -129,6 +131,10 @@ SOURCE = (
     Column("Y2_IMAGE", "float64", "pix2", "src.morph.param", "variance along y"),
     Column("XY_IMAGE", "float64", "pix2", "src.morph.param", "covariance of x and y"),
     Column("ISOAREA_IMAGE", "int32", "pix2", "phys.angArea", "area above the analysis threshold"),
+    Column("XMIN_IMAGE", "int32", "pix", "pos.cartesian.x;instr.det;stat.min", "least column of the detected pixels, 0-based"),
+    Column("XMAX_IMAGE", "int32", "pix", "pos.cartesian.x;instr.det;stat.max", "largest column of the detected pixels, 0-based"),
+    Column("YMIN_IMAGE", "int32", "pix", "pos.cartesian.y;instr.det;stat.min", "least row of the detected pixels, 0-based"),
+    Column("YMAX_IMAGE", "int32", "pix", "pos.cartesian.y;instr.det;stat.max", "largest row of the detected pixels, 0-based"),
     Column("THRESHOLD", "float32", "count", "instr.sensitivity;phot.count", "detection threshold above the background at the source"),
     Column("DETECT_THRESH", "float32", None, "instr.sensitivity", "detection threshold in units of the noise, as asked"),
     Column("BACKGROUND", "float32", "count", "instr.skyLevel", "background at the barycentre"),
@@ -146,9 +152,73 @@ APERTURE = (
     Column("MAG_APER", "float64", "mag", "phot.mag", "-2.5 log10 FLUX_APER; NULL where it is not positive"),
     Column("MAGERR_APER", "float64", "mag", "stat.error;phot.mag", "error of MAG_APER"),
     Column("SKYSIG_APER", "float64", "count", "instr.skyLevel;stat.stdev", "noise of the sky in the whole aperture"),
+    Column("UL5_APER", "float64", "mag", "phot.mag;stat.max", "5-sigma limit, -2.5 log10(5 SKYSIG_APER)"),
+    Column("UL3_APER", "float64", "mag", "phot.mag;stat.max", "3-sigma limit, -2.5 log10(3 SKYSIG_APER)"),
     Column("NPIX_APER", "float64", "pix2", "phys.angArea", "effective area: on the image and not masked"),
+    Column("NPIX_NOM_APER", "float64", "pix2", "phys.angArea", "nominal area of the aperture that was measured"),
     Column("PIXSIZE_APER", "float32", "pix", "phys.angSize", "diameter of the aperture that was measured"),
     Column("FLAGS_APER", "int16", None, "meta.code.qual", "bits of flags.FLAGS_APER"),
+)
+
+# What `photutils` measures besides `SOURCE`.
+PHOTUTILS = (
+    Column("ECCENTRICITY", "float32", None, "src.ellipticity", "square root of 1 - (B_IMAGE / A_IMAGE)^2"),
+    Column("FLUX_MIN", "float64", "count", "phot.count;stat.min", "least value above the background in the isophote"),
+)
+
+# One position of forced photometry; the apertures follow, or the ellipse.
+FORCED = (
+    Column("_healpix_29", "int64", None, "pos.healpix", "HEALPix NESTED cell of order 29; NULL without WCS"),
+    Column("NUMBER", "int32", None, "meta.id", "running number of the position, from 1"),
+    Column("target_id", "str", None, "meta.id;src", "identifier that came with the position; else its place in the list, from 0"),
+    Column("X_IMAGE", "float64", "pix", "pos.cartesian.x;instr.det", "position that was measured, 0-based"),
+    Column("Y_IMAGE", "float64", "pix", "pos.cartesian.y;instr.det", "position that was measured, 0-based"),
+    Column("X_WORLD", "float64", "deg", "pos.wcs", "right ascension, ICRS"),
+    Column("Y_WORLD", "float64", "deg", "pos.wcs", "declination, ICRS"),
+    Column("ALPHA_J2000", "float64", "deg", "pos.eq.ra;meta.main", "right ascension, ICRS"),
+    Column("DELTA_J2000", "float64", "deg", "pos.eq.dec;meta.main", "declination, ICRS"),
+    Column("BACKGROUND", "float32", "count", "instr.skyLevel", "level of the sky that was subtracted at the position"),
+    Column("SKYSIG", "float32", "count", "instr.skyLevel;stat.stdev", "noise of the sky per pixel at the position"),
+    Column("sky_source", "str", None, "meta.code", "where level and noise come from: mesh, map, annulus or none"),
+)
+
+# The ring around a forced aperture, where one was asked for; `aperture_of` adds the suffix.
+ANNULUS = (
+    Column("BACKGROUND_APER", "float64", "count", "instr.skyLevel", "clipped median of the ring, per pixel"),
+    Column("BACKGROUNDERR_APER", "float64", "count", "stat.error;instr.skyLevel", "error of BACKGROUND_APER"),
+    Column("NPIX_ANNULUS_APER", "int32", "pix2", "phys.angArea", "pixels of the ring after clipping"),
+)
+
+# A forced ellipse, after `FORCED`.
+ELLIPSE = (
+    Column("SMA_IMAGE", "float64", "pix", "phys.angSize.smajAxis", "semi-major axis of the aperture"),
+    Column("SMI_IMAGE", "float64", "pix", "phys.angSize.sminAxis", "semi-minor axis of the aperture"),
+    Column("THETA_IMAGE", "float32", "deg", "pos.posAng", "major axis, counter-clockwise from +x"),
+    Column("SMA_WORLD", "float64", "arcsec", "phys.angSize.smajAxis", "semi-major axis of the aperture"),
+    Column("SMI_WORLD", "float64", "arcsec", "phys.angSize.sminAxis", "semi-minor axis of the aperture"),
+    Column("THETA_SKY", "float32", "deg", "pos.posAng", "position angle of the major axis, east of north"),
+    Column("FLUX_ELIP", "float64", "count", "phot.count", "flux in the ellipse"),
+    Column("FLUXERR_ELIP", "float64", "count", "stat.error;phot.count", "error of FLUX_ELIP"),
+    Column("MAG_ELIP", "float64", "mag", "phot.mag", "-2.5 log10 FLUX_ELIP; NULL where it is not positive"),
+    Column("MAGERR_ELIP", "float64", "mag", "stat.error;phot.mag", "error of MAG_ELIP"),
+    Column("SKYSIG_ELIP", "float64", "count", "instr.skyLevel;stat.stdev", "noise of the sky in the whole ellipse"),
+    Column("UL5_ELIP", "float64", "mag", "phot.mag;stat.max", "5-sigma limit, -2.5 log10(5 SKYSIG_ELIP)"),
+    Column("UL3_ELIP", "float64", "mag", "phot.mag;stat.max", "3-sigma limit, -2.5 log10(3 SKYSIG_ELIP)"),
+    Column("NPIX_ELIP", "float64", "pix2", "phys.angArea", "effective area: on the image and not masked"),
+    Column("NPIX_NOM_ELIP", "float64", "pix2", "phys.angArea", "nominal area, pi SMA_IMAGE SMI_IMAGE"),
+    Column("FLAGS_ELIP", "int16", None, "meta.code.qual", "bits of flags.FLAGS_APER"),
+)
+
+# What a zero point adds to a catalog when it is read, for the measure FLUX_AUTO; `calibrated` renames it for the others.
+CALIBRATED = (
+    Column("MAGSKY_AUTO", "float64", "mag", "phot.mag", "MAG_AUTO with its zero point: a calibrated magnitude"),
+    Column("MAGSKYERR_AUTO", "float64", "mag", "stat.error;phot.mag", "errors of MAG_AUTO and of its zero point together"),
+    Column("FLUXUJY_AUTO", "float64", "uJy", "phot.flux.density", "AB flux density; NULL where the zero point is not AB"),
+    Column("FLUXUJYERR_AUTO", "float64", "uJy", "stat.error;phot.flux.density", "error of FLUXUJY_AUTO, of the measurement alone"),
+    Column("UL5SKY_AUTO", "float64", "mag", "phot.mag;stat.max", "5-sigma limit, calibrated"),
+    Column("UL3SKY_AUTO", "float64", "mag", "phot.mag;stat.max", "3-sigma limit, calibrated"),
+    Column("ZP_AUTO", "float64", "mag", "phot.calib", "zero point that was applied: magnitude of 1 stored unit per exposure"),
+    Column("ZPERR_AUTO", "float64", "mag", "stat.error;phot.calib", "error of the zero point"),
 )
 
 # The SQL view `light_curve`.
@@ -180,7 +250,9 @@ LIGHT_CURVE = (
     Column("flags_aper", "int32", None, "meta.code.qual", "bits of flags.FLAGS_APER of this aperture"),
 )
 
-_FAMILIES = (*FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *LIGHT_CURVE)
+_FAMILIES = (
+    *FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *PHOTUTILS, *FORCED, *ANNULUS, *ELLIPSE, *CALIBRATED, *LIGHT_CURVE
+)  # fmt: skip
 _BY_NAME = {column.name: column for column in reversed(_FAMILIES)}
 
 
@@ -210,6 +282,32 @@ def aperture(index: int) -> tuple[Column, ...]:
     return tuple(column._replace(name=column.name + suffix(index)) for column in APERTURE)
 
 
+def annulus(index: int) -> tuple[Column, ...]:
+    """Return the columns of the ring around the aperture with this index, named with its suffix."""
+    return tuple(column._replace(name=column.name + suffix(index)) for column in ANNULUS)
+
+
+def calibrated(measure: str) -> tuple[Column, ...]:
+    """Return the columns that a zero point adds for a measure.
+
+    Parameters
+    ----------
+    measure : str
+        What follows ``FLUX_``: ``AUTO``, ``ELIP``, ``APER``, ``APER_1`` ...
+
+    Returns
+    -------
+    tuple of Column
+    """
+    limits = measure != "AUTO"
+    kept = (column for column in CALIBRATED if limits or not column.name.startswith("UL"))
+    made = []
+    for column in kept:
+        described = column.description.replace("_AUTO", "_" + measure)
+        made.append(column._replace(name=column.name.replace("_AUTO", "_" + measure), description=described))
+    return tuple(made)
+
+
 def lookup(name: str) -> Column:
     """Return the column of a catalog, frame or light curve with this name, aperture suffix or not.
 
@@ -230,6 +328,10 @@ def lookup(name: str) -> Column:
     if name in _BY_NAME:
         return _BY_NAME[name]
     stem, _, index = name.rpartition("_")
-    if index.isdigit() and any(column.name == stem for column in APERTURE):
+    if index.isdigit() and any(column.name == stem for column in (*APERTURE, *ANNULUS)):
         return _BY_NAME[stem]._replace(name=name)
+    for column in CALIBRATED:
+        prefix = column.name.removesuffix("AUTO")
+        if name.startswith((prefix + "APER", prefix + "ELIP")):
+            return next(made for made in calibrated(name.removeprefix(prefix)) if made.name == name)
     raise InputError(f"column {name!r}: no table of the archive has it")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ezarchive.errors import InputError
 
-FLAG_VERSION = 1
+FLAG_VERSION = 2
 
 
 class Flag(NamedTuple):
@@ -44,6 +44,7 @@ FLAGS_APER = (
     Flag(32, "NEIGHBOUR", "pixels of another source lie in the aperture"),
     Flag(64, "NON_POSITIVE", "the flux is zero or negative: no magnitude"),
     Flag(128, "NO_GAIN", "the gain is unknown: the error holds the noise of the sky only"),
+    Flag(256, "NO_SKY", "no level or noise of the sky could be had (a ring with too few pixels): not measured, or without error"),
 )
 """Bits of ``FLAGS_APER``."""
 

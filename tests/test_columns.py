@@ -9,7 +9,24 @@ import pytest
 from astropy.io.votable.ucd import check_ucd
 
 from ezarchive import columns
-from ezarchive.columns import APERTURE, CATALOG_LINK, DTYPES, FRAME, LIGHT_CURVE, NAMES, SOURCE, Column, aperture, lookup, suffix
+from ezarchive.columns import (
+    ANNULUS,
+    APERTURE,
+    CALIBRATED,
+    CATALOG_LINK,
+    DTYPES,
+    ELLIPSE,
+    FORCED,
+    FRAME,
+    LIGHT_CURVE,
+    NAMES,
+    PHOTUTILS,
+    SOURCE,
+    Column,
+    aperture,
+    lookup,
+    suffix,
+)
 from ezarchive.errors import InputError
 from ezarchive.frames.record import Frame
 
@@ -19,6 +36,11 @@ FAMILIES = {
     "CATALOG_LINK": CATALOG_LINK,
     "SOURCE": SOURCE,
     "APERTURE": APERTURE,
+    "PHOTUTILS": PHOTUTILS,
+    "FORCED": FORCED,
+    "ANNULUS": ANNULUS,
+    "ELLIPSE": ELLIPSE,
+    "CALIBRATED": CALIBRATED,
     "LIGHT_CURVE": LIGHT_CURVE,
 }
 ALL = [(family, column) for family, members in FAMILIES.items() for column in members]

@@ -126,7 +126,7 @@ def _light_curve_branch(group: Group) -> str:
         "snr": f"{flux} / nullif({err}, 0)",
         "flags": "m.FLAGS",
         "flags_aper": f'm."FLAGS_APER{end}"',
-        "kind": "CASE WHEN l.method LIKE 'forced%' THEN 'forced' ELSE 'detection' END",
+        "kind": "CASE WHEN l.method IN ('circular', 'elliptical') THEN 'forced' ELSE 'detection' END",
     }
     cells = ", ".join(f'CAST({values[column.name]} AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in LIGHT_CURVE)
     join = "LEFT JOIN _selected_light_curve l ON m.frame_id = l.frame_id AND m.run_id = l.run_id"

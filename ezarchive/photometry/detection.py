@@ -123,6 +123,11 @@ def _shape_values(objects: np.ndarray, win: Windowed) -> dict[str, np.ndarray]:
         "X2_IMAGE": objects["x2"],
         "Y2_IMAGE": objects["y2"],
         "XY_IMAGE": objects["xy"],
+        "XMIN_IMAGE": objects["xmin"],
+        "XMAX_IMAGE": objects["xmax"],
+        "YMIN_IMAGE": objects["ymin"],
+        "YMAX_IMAGE": objects["ymax"],
+        "CLASS_STAR": np.full(len(objects), np.nan),
     }
 
 

@@ -62,7 +62,10 @@ def _aperture_values(sums: ApertureSums, diameter: float) -> tuple[np.ndarray, .
         magnitudes.flux_to_mag(sums.flux),
         magnitudes.mag_error(sums.flux, sums.flux_err),
         sums.sky_sigma,
+        magnitudes.upper_limit(sums.sky_sigma, 5),
+        magnitudes.upper_limit(sums.sky_sigma, 3),
         sums.area,
+        np.full(len(sums.flux), np.pi * diameter**2 / 4),
         np.full(len(sums.flux), diameter),
         sums.flags,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from astropy.wcs import WCS
 
-from ezarchive import sky
+from ezarchive import magnitudes, sky
 
 _HEALPIX_ORDER = 29
 
@@ -20,12 +20,12 @@ def sky_columns(wcs: WCS | None, values: Mapping[str, np.ndarray]) -> dict[str, 
     wcs : WCS or None
         Celestial; None gives NaN everywhere.
     values : mapping of str to ndarray, shape (n,)
-        X_IMAGE, Y_IMAGE, X2_IMAGE, Y2_IMAGE, XY_IMAGE, FWHM_IMAGE.
+        X_IMAGE, Y_IMAGE, X2_IMAGE, Y2_IMAGE, XY_IMAGE, FWHM_IMAGE, FLUX_MAX.
 
     Returns
     -------
     dict of str to ndarray
-        ``_healpix_29`` (masked where there is no position), X_WORLD, Y_WORLD, ALPHA_J2000, DELTA_J2000, FWHM_WORLD, THETA_WORLD,
+        ``_healpix_29`` (masked where there is no position), X_WORLD, Y_WORLD, ALPHA_J2000, DELTA_J2000, FWHM_WORLD, MU_MAX, THETA_WORLD,
         THETA_SKY, THETA_J2000.
 
     Notes
@@ -52,6 +52,7 @@ def sky_columns(wcs: WCS | None, values: Mapping[str, np.ndarray]) -> dict[str, 
         "ALPHA_J2000": ra,
         "DELTA_J2000": dec,
         "FWHM_WORLD": values["FWHM_IMAGE"] * scale / 3600.0,
+        "MU_MAX": magnitudes.flux_to_mag(values["FLUX_MAX"] / scale**2),
         # From the first world axis towards the second; where that is the latitude it is the position angle itself.
         "THETA_WORLD": _half_turn(90.0 - theta_sky) if wcs.wcs.lng == 0 else theta_sky,
         "THETA_SKY": theta_sky,
@@ -60,7 +61,7 @@ def sky_columns(wcs: WCS | None, values: Mapping[str, np.ndarray]) -> dict[str, 
 
 
 def _missing(n: int) -> dict[str, np.ndarray]:
-    names = ("X_WORLD", "Y_WORLD", "ALPHA_J2000", "DELTA_J2000", "FWHM_WORLD", "THETA_WORLD", "THETA_SKY", "THETA_J2000")
+    names = ("X_WORLD", "Y_WORLD", "ALPHA_J2000", "DELTA_J2000", "FWHM_WORLD", "MU_MAX", "THETA_WORLD", "THETA_SKY", "THETA_J2000")
     return {"_healpix_29": np.ma.masked_all(n, np.int64)} | {name: np.full(n, np.nan) for name in names}
 
 

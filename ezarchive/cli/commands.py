@@ -1,130 +1,43 @@
-"""The command ``ezarchive``: one command per verb, each a skin over the function of the same name."""
+"""The commands: one a verb, each a skin over the function of the same name."""
 
 from __future__ import annotations
 
-import functools
-import json
-import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 import ezarchive
+from ezarchive.cli.common import PositionCommand, boundary, cli, format_option, home_argument, option_of, pair, selection, show
 from ezarchive.columns import DEFAULT_APERTURE
-from ezarchive.errors import EzarchiveError, InputError
+from ezarchive.errors import InputError
 
 CURVE_COLUMNS = (
     "mjd_mid", "filter", "telname", "flux", "flux_err", "mag_inst", "mag", "mag_err", "snr", "flags", "frame_id", "separation", "n_within"
 )  # fmt: skip
 """What `lightcurve` shows on the screen; the other formats hold every column."""
 
-FORMATS = click.Choice(["table", "csv", "json"])
-
-
-_SHIELD = "\0"
-
-
-class _Positions(click.Command):
-    """A command whose arguments may be negative numbers, as a declination of -77 (they are kept from being read as options)."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, with every argument that is a negative number shielded; the values of options need no shield."""
-        takes = {name: _values(option) for option in self.get_params(ctx) if isinstance(option, click.Option) for name in option.opts}
-        shielded, values = [], 0
-        for arg in args:
-            negative = arg[:1] == "-" and arg[1:2].isdigit()
-            shielded.append(_SHIELD + arg if negative and not values else arg)
-            values = values - 1 if values else takes.get(arg, 0)
-        rest = super().parse_args(ctx, shielded)
-        for name, value in ctx.params.items():
-            if isinstance(value, str):
-                ctx.params[name] = value.removeprefix(_SHIELD)
-        return rest
-
-
-def _values(option: click.Option) -> int:
-    return 0 if option.is_flag or option.count else option.nargs
-
-
-def _boundary(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn a user's error, or what the system refuses, into one line and exit code 2; everything else keeps its traceback."""
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except EzarchiveError as err:
-            click.echo(f"ezarchive: {err}", err=True)
-            sys.exit(2)
-        except PermissionError as err:
-            click.echo(f"ezarchive: {err.filename}: this user may not read or write it ({err.strerror})", err=True)
-            sys.exit(2)
-        except BrokenPipeError:
-            sys.stderr.close()
-            sys.exit(1)
-        except OSError as err:
-            # A disk that is full, a folder that is a file: exit code 1 is kept for frames that failed.
-            click.echo(f"ezarchive: {err}", err=True)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            click.echo("ezarchive: stopped; what is done is kept, the same command goes on from there", err=True)
-            sys.exit(130)
-
-    return wrapped
-
-
-def _home(function: Callable[..., None]) -> Callable[..., None]:
-    return click.argument("home", type=click.Path(path_type=Path))(function)
-
-
-def _format(function: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="How to print.")(function)
-
-
-def _show(result: Any, form: str) -> None:
-    if form == "table":
-        click.echo(result.to_text())
-    else:
-        click.echo(result.to_csv() if form == "csv" else result.to_json(), nl=False)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(ezarchive.__version__, prog_name="ezarchive")
-@click.option("-v", "--verbose", is_flag=True, help="Log what is being done.")
-def cli(verbose: bool) -> None:
-    """Index a tree of FITS images, measure them, and ask for light curves."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
-
 
 @cli.command()
-@_home
+@home_argument
 @click.option("--root", "roots", multiple=True, required=True, metavar="NAME=PATH", help="A data root; repeat for more.")
 @click.option("--layout", "layouts", multiple=True, metavar="NAME=TEMPLATE", help="The folders of a root, as raw={night}/{telname}.")
 @click.option("--kind", "kinds", multiple=True, metavar="NAME=KIND", help="science, reference or calibration.")
 @click.option("--default", "defaults", multiple=True, metavar="NAME.FIELD=VALUE", help="A value for what path and header do not give.")
 @click.option("--database", metavar="URL", help="postgresql://...; SQLite in the home by default.")
-@_boundary
+@boundary
 def init(home: Path, roots: tuple[str, ...], layouts: tuple[str, ...], kinds: tuple[str, ...], defaults: tuple[str, ...], database: str | None) -> None:  # noqa: E501
     """Make an archive in the folder HOME."""
-    made: dict[str, dict[str, Any]] = {name: {"path": path} for name, path in (_pair("--root", text) for text in roots)}
+    made: dict[str, dict[str, Any]] = {name: {"path": path} for name, path in (pair("--root", text) for text in roots)}
     for option, key, texts in (("--layout", "layout", layouts), ("--kind", "kind", kinds)):
-        for name, value in (_pair(option, text) for text in texts):
+        for name, value in (pair(option, text) for text in texts):
             _root(made, option, name)[key] = value
-    for place, value in (_pair("--default", text) for text in defaults):
+    for place, value in (pair("--default", text) for text in defaults):
         name, _, field = place.rpartition(".")
         _root(made, "--default", name).setdefault("defaults", {})[field] = value
     with ezarchive.Archive.create(home, made, database) as archive:
         click.echo(f"{archive.home}: archive made; `ezarchive index {home}` comes next")
-
-
-def _pair(option: str, text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise InputError(f"{option} {text!r}: must be NAME=VALUE")
-    return name, value
 
 
 def _root(roots: dict[str, dict[str, Any]], option: str, name: str) -> dict[str, Any]:
@@ -134,19 +47,19 @@ def _root(roots: dict[str, dict[str, Any]], option: str, name: str) -> dict[str,
 
 
 @cli.command()
-@_home
+@home_argument
 @click.option("--workers", type=int, help="Processes that read headers; the cores by default.")
 @click.option("--retry", is_flag=True, help="Read the files in quarantine again, though they have not changed.")
 @click.option("--reread", is_flag=True, help="Read every file again: after a change of layout, defaults, instruments or sites.")
-@_boundary
+@boundary
 def index(home: Path, **options: Any) -> None:
     """Bring the database up to date with the data roots."""
     with ezarchive.Archive.open(home) as archive:
         click.echo(archive.index(**options))
 
 
-@cli.command(cls=_Positions)
-@_home
+@cli.command(cls=PositionCommand)
+@home_argument
 @click.option("--root", help="Only this root.")
 @click.option("--objname", multiple=True, help="Target; globs and repeats allowed, as for the next ones.")
 @click.option("--telname", multiple=True)
@@ -160,12 +73,12 @@ def index(home: Path, **options: Any) -> None:
 @click.option("--seeing", type=float, help="At most this, arcsec.")
 @click.option("--depth", type=float, help="At least this, mag.")
 @click.option("--limit", type=int, help="At most so many rows.")
-@_format
-@_boundary
+@format_option
+@boundary
 def frames(home: Path, form: str, limit: int | None, **wanted: Any) -> None:
     """List frames."""
     with ezarchive.Archive.open(home, write=False) as archive:
-        _show(_browser(archive, wanted).listing(limit), form)
+        show(_browser(archive, wanted).listing(limit), form)
 
 
 def _browser(archive: Any, wanted: dict[str, Any]) -> Any:
@@ -184,52 +97,27 @@ def _browser(archive: Any, wanted: dict[str, Any]) -> Any:
     return browser.between(*wanted["between"]) if wanted["between"] else browser
 
 
-def _selection(function: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(
-        [
-            click.option("--objname", multiple=True, help="Only this target; globs and repeats allowed, as for the next ones."),
-            click.option("--telname", multiple=True),
-            click.option("--filter", "filter_", multiple=True),
-        ]
-    ):
-        function = option(function)
-    return function
-
-
 @cli.command()
-@_home
-@_selection
+@home_argument
+@selection
 @click.option("--method", help="sex: detection and photometry as SExtractor does it.")
 @click.option("--workers", type=int, help="Processes; the cores by default, as far as the memory reaches.")
 @click.option("--memory", "memory_gb", type=float, metavar="GB", help="Memory that all workers may use together.")
 @click.option("--again", is_flag=True, help="Measure also what this recipe has measured already, in a new run.")
 @click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="An option of measure, as aperture_diameter_arcsec=5,7.")
-@_boundary
+@boundary
 def measure(home: Path, objname: Any, telname: Any, filter_: Any, settings: tuple[str, ...], **options: Any) -> None:
     """Measure frames that have not been measured, a Parquet catalog each."""
     names = {key: list(value) for key, value in (("objname", objname), ("telname", telname), ("filter", filter_)) if value}
     with ezarchive.Archive.open(home) as archive:
         chosen = ezarchive.DataBrowser(archive).where(kind="science", **names).frames() if names else None
-        report = archive.measure(chosen, **options, **dict(_option(text) for text in settings))
+        report = archive.measure(chosen, **options, **dict(option_of(text) for text in settings))
     click.echo(report)
     sys.exit(0 if report.ok else 1)
 
 
-def _option(text: str) -> tuple[str, Any]:
-    name, value = _pair("--set", text)
-    items = [_value(item) for item in value.split(",") if item]
-    return name, items[0] if len(items) == 1 and "," not in value else items
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-@cli.command(cls=_Positions)
-@_home
+@cli.command(cls=PositionCommand)
+@home_argument
 @click.argument("ra")
 @click.argument("dec")
 @click.option("--radius", default="2 arcsec", show_default=True)
@@ -239,8 +127,8 @@ def _value(text: str) -> Any:
 @click.option("--method", help="Only catalogs of this method.")
 @click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also draw it: .png, .pdf or .svg.")
-@_format
-@_boundary
+@format_option
+@boundary
 def lightcurve(home: Path, ra: str, dec: str, output: Path | None, form: str, filter_: Any, telname: Any, **options: Any) -> None:
     """Print the light curve at RA DEC (degrees, or 21:45:00 -77:15:44)."""
     from ezarchive import plots  # noqa: PLC0415  the command line must start fast
@@ -248,30 +136,30 @@ def lightcurve(home: Path, ra: str, dec: str, output: Path | None, form: str, fi
 
     with ezarchive.Archive.open(home, write=False) as archive:
         table = archive.light_curve(f"{ra} {dec}", filter=list(filter_) or None, telname=list(telname) or None, **options)
-    _show(as_result(table[list(CURVE_COLUMNS)] if form == "table" else table), form)
+    show(as_result(table[list(CURVE_COLUMNS)] if form == "table" else table), form)
     if output is not None:
         plots.save(plots.light_curve(table, title=f"{ra} {dec}"), output)
         click.echo(f"{output}: written", err=True)
 
 
 @cli.command()
-@_home
+@home_argument
 @click.argument("query")
 @click.option("--aperture", type=float, default=DEFAULT_APERTURE, show_default=True, help="Diameter behind light_curve, arcsec.")
 @click.option("--method", help="Only catalogs of this method.")
 @click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
-@_format
-@_boundary
+@format_option
+@boundary
 def sql(home: Path, query: str, form: str, **options: Any) -> None:
     """Answer a SQL query over frames, catalogs, measurements and light_curve."""
     with ezarchive.Archive.open(home, write=False) as archive:
-        _show(archive.sql(query, **options), form)
+        show(archive.sql(query, **options), form)
 
 
 @cli.command()
-@_home
+@home_argument
 @click.option("--sample", type=float, help="Hash only this share of the files (0 to 1), or this many (2 ...); 0: none. All by default.")
-@_boundary
+@boundary
 def verify(home: Path, sample: float | None) -> None:
     """Compare the database with the files; exit code 1 when something is wrong."""
     with ezarchive.Archive.open(home) as archive:
@@ -281,30 +169,30 @@ def verify(home: Path, sample: float | None) -> None:
 
 
 @cli.command()
-@_home
+@home_argument
 @click.option("--all", "everything", is_flag=True, help="Also entries that a later success resolved.")
-@_format
-@_boundary
+@format_option
+@boundary
 def quarantine(home: Path, everything: bool, form: str) -> None:
     """List files and frames that could not be read or measured, and why."""
     with ezarchive.Archive.open(home, write=False) as archive:
-        _show(archive.quarantine(resolved=everything), form)
+        show(archive.quarantine(resolved=everything), form)
 
 
 @cli.command()
-@_home
-@_format
-@_boundary
+@home_argument
+@format_option
+@boundary
 def runs(home: Path, form: str) -> None:
     """List runs of measurement: recipe, time, counts."""
     with ezarchive.Archive.open(home, write=False) as archive:
-        _show(archive.runs(), form)
+        show(archive.runs(), form)
 
 
 @cli.command()
-@_home
+@home_argument
 @click.argument("run_id", type=int, required=False)
-@_boundary
+@boundary
 def pin(home: Path, run_id: int | None) -> None:
     """Make light curves use the catalogs of one run, whatever is measured later; without RUN_ID, the newest again."""
     with ezarchive.Archive.open(home) as archive:
@@ -313,9 +201,9 @@ def pin(home: Path, run_id: int | None) -> None:
 
 
 @cli.command()
-@_home
+@home_argument
 @click.option("--workers", type=int)
-@_boundary
+@boundary
 def nightly(home: Path, workers: int | None) -> None:
     """Index, measure what is new, log and sum up; for cron. Exit code 0, 1 (something failed) or 2 (could not run)."""
     from ezarchive import nightly as verb  # noqa: PLC0415  the command has the verb's name
@@ -327,8 +215,8 @@ def nightly(home: Path, workers: int | None) -> None:
 
 
 @cli.command()
-@_home
-@_boundary
+@home_argument
+@boundary
 def migrate(home: Path) -> None:
     """Bring the database of an older ezarchive up to date."""
     ezarchive.Archive.migrate(home)
@@ -337,14 +225,9 @@ def migrate(home: Path) -> None:
 
 @cli.command()
 @click.argument("home", type=click.Path(path_type=Path), default="ezarchive-demo")
-@_boundary
+@boundary
 def demo(home: Path) -> None:
     """Simulate a small archive in HOME, index it, measure it, and show a variable star."""
     from ezarchive import demo as verb  # noqa: PLC0415  the command has the verb's name
 
     verb.demo(home, say=click.echo)
-
-
-def main() -> None:
-    """Run the command."""
-    cli()
