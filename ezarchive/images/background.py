@@ -7,7 +7,7 @@ bicubic spline). What is kept are the mesh nodes: 150 x 100 numbers for a frame 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,6 +38,8 @@ class MeshBackground:
         Level, and noise per pixel, at the nodes of the spline.
     global_level, global_rms : float
         Medians over the boxes, as SExtractor reports them; 0 noise means that the image has none.
+    frame_id : int or None
+        The frame of an archive that it was made of, where known.
 
     Notes
     -----
@@ -52,12 +54,17 @@ class MeshBackground:
     rms_nodes: np.ndarray
     global_level: float
     global_rms: float
+    frame_id: int | None = None
 
     @classmethod
     def constant(cls, level: float, rms: float, shape: tuple[int, int]) -> MeshBackground:
         """Make a background that is the same everywhere."""
         nodes = (np.full((1, 1), float(value)) for value in (level, rms))
         return cls(tuple(shape), tuple(shape), 1, *nodes, float(level), float(rms))
+
+    def of_frame(self, frame_id: int | None) -> MeshBackground:
+        """Return the same background, made known as that of a frame."""
+        return replace(self, frame_id=frame_id)
 
     def level(self, slices: Slices | None = None) -> np.ndarray:
         """Evaluate the level of the sky.

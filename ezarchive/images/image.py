@@ -201,6 +201,25 @@ class Image:
                 piece = _native_copy(_section(found, rows, cols))
         return Cutout(piece, (cols.start, rows.start), self)
 
+    def cut(self, rows: slice, cols: slice) -> np.ndarray:
+        """Read a rectangle of pixels.
+
+        Parameters
+        ----------
+        rows, cols : slice
+            With step 1.
+
+        Returns
+        -------
+        ndarray
+            Native floats; a view of `data` where that has been read already.
+        """
+        if "data" in self.__dict__:
+            return self.data[rows, cols]
+        with self._opened() as unit:
+            _plane(unit, self._name)
+            return _native_copy(_section(unit, rows, cols))
+
     def to_pixel(self, ra: float, dec: float) -> tuple[float, float]:
         """Return the 0-based pixel of an ICRS position.
 
