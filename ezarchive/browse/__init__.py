@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.browse.browser import DataBrowser
-from ezarchive.browse.catalogset import CatalogSet, StoredCatalog
+from ezarchive.browse.catalog import Catalog
+from ezarchive.browse.catalogset import CatalogSet
 from ezarchive.browse.frameset import FrameSet
 
-__all__ = ["ArchiveImage", "CatalogSet", "DataBrowser", "FrameSet", "StoredCatalog"]
+__all__ = ["ArchiveImage", "Catalog", "CatalogSet", "DataBrowser", "FrameSet"]

@@ -4,77 +4,26 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from astropy.table import QTable
 
+from ezarchive.browse.catalog import Catalog
 from ezarchive.browse.handle import ArchiveHandle
-from ezarchive.catalogs.parquet import read_catalog
 from ezarchive.database import queries
 from ezarchive.frames.record import Frame
-from ezarchive.screen import Info
 
-
-class StoredCatalog:
-    """The catalog of one frame and run.
-
-    Parameters
-    ----------
-    row : CatalogRow
-        Its row in the database.
-    frame : Frame
-        The frame that was measured.
-    home : path
-        The archive's folder.
-    """
-
-    def __init__(self, row: Any, frame: Frame, home: Path) -> None:
-        self.row, self.frame = row, frame
-        self.path = home / row.path
-
-    @property
-    def frame_id(self) -> int:
-        """The frame's identity."""
-        return self.row.frame_id
-
-    @property
-    def run_id(self) -> int:
-        """The run that measured it."""
-        return self.row.run_id
-
-    @cached_property
-    def data(self) -> QTable:
-        """The sources, with units; read at first use."""
-        return read_catalog(self.path)
-
-    @property
-    def info(self) -> Info:
-        """Frame and catalog by attribute, in the tutorial's words."""
-        frame, row = self.frame, self.row
-        return Info(
-            path=str(self.path), target_img=frame.path, obsdate=frame.date_obs, filter=frame.filter, exptime=frame.exptime, depth=row.depth,
-            seeing=row.seeing, catalog_type="all", ra=frame.ra, dec=frame.dec, fov_ra=frame.fov[0], fov_dec=frame.fov[1],
-            objname=frame.objname, observatory=frame.observatory, telname=frame.telname, aperture_diameter_arcsec=list(row.apertures),
-            frame_id=frame.frame_id, run_id=row.run_id, method=row.method,
-        )  # fmt: skip
-
-    def __len__(self) -> int:
-        return self.row.n_rows
-
-    def __repr__(self) -> str:
-        return f"<StoredCatalog {self.path.name}: {self.row.n_rows} sources, {self.row.method}, run {self.row.run_id}>"
+StoredCatalog = Catalog
 
 
 class CatalogSet:
     """Stored catalogs in the order of their frames (mjd_mid, frame_id)."""
 
-    def __init__(self, catalogs: Sequence[StoredCatalog] = ()) -> None:
+    def __init__(self, catalogs: Sequence[Catalog] = ()) -> None:
         self.catalogs = list(catalogs)
 
     @property
-    def target_catalogs(self) -> list[StoredCatalog]:
+    def target_catalogs(self) -> list[Catalog]:
         """All of them, under the tutorial's name."""
         return list(self.catalogs)
 
@@ -91,7 +40,7 @@ class CatalogSet:
     def __len__(self) -> int:
         return len(self.catalogs)
 
-    def __iter__(self) -> Iterator[StoredCatalog]:
+    def __iter__(self) -> Iterator[Catalog]:
         return iter(self.catalogs)
 
     def __getitem__(self, key: Any) -> Any:
@@ -104,7 +53,7 @@ class CatalogSet:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def stored_catalogs(handle: ArchiveHandle, frames: Sequence[Frame]) -> list[StoredCatalog]:
+def stored_catalogs(handle: ArchiveHandle, frames: Sequence[Frame]) -> list[Catalog]:
     """Return the current catalogs of these frames.
 
     Parameters
@@ -115,7 +64,7 @@ def stored_catalogs(handle: ArchiveHandle, frames: Sequence[Frame]) -> list[Stor
 
     Returns
     -------
-    list of StoredCatalog
+    list of Catalog
         In the order of the frames; one a method where several methods measured a frame, none where it was not measured.
     """
     if not frames:
@@ -124,4 +73,4 @@ def stored_catalogs(handle: ArchiveHandle, frames: Sequence[Frame]) -> list[Stor
     with handle.database.connect() as conn:
         rows = queries.catalogs(conn, frame_ids=[frame.frame_id for frame in frames])
     rows = sorted(rows, key=lambda row: (place[row.frame_id][0], row.run_id))
-    return [StoredCatalog(row, place[row.frame_id][1], handle.home) for row in rows]
+    return [Catalog(row=row, frame=place[row.frame_id][1], handle=handle) for row in rows]

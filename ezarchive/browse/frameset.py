@@ -12,7 +12,8 @@ import pandas as pd
 from astropy.table import QTable
 
 from ezarchive.browse.archive_image import ArchiveImage
-from ezarchive.browse.catalogset import StoredCatalog, stored_catalogs
+from ezarchive.browse.catalog import Catalog
+from ezarchive.browse.catalogset import stored_catalogs
 from ezarchive.browse.frametable import dataframe, frame_table, shown
 from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.browse.selection import as_tuple, matches, name_values, plain_number
@@ -275,7 +276,7 @@ class FrameSet:
         return [image.sourcemask for image in self]
 
     @property
-    def catalog(self) -> list[StoredCatalog | None]:
+    def catalog(self) -> list[Catalog | None]:
         """The newest catalog of each selected image, None where it was not measured."""
         if self._store.handle is None or not self:
             return [None] * len(self)

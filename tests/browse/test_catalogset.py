@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from ezarchive.browse.catalogset import CatalogSet, StoredCatalog, stored_catalogs
+from ezarchive.browse.catalog import Catalog
+from ezarchive.browse.catalogset import CatalogSet, stored_catalogs
 from ezarchive.catalogs.parquet import write_catalog
 from ezarchive.database.queries import CatalogRow
 from ezarchive.errors import CatalogError
@@ -24,7 +25,7 @@ FRAME = Frame(
 
 def stored(home, path="catalogs/1/a.parquet", rows=3):
     row = CatalogRow(1, 7, 2, "sex", path, rows, "0", 2.5, None, None, (5.0, 7.0, None))
-    return StoredCatalog(row, FRAME, home)
+    return Catalog(row=row, frame=FRAME, home=home)
 
 
 def test_the_table_is_read_when_it_is_asked_for(tmp_path):
@@ -59,7 +60,7 @@ def test_a_set(tmp_path):
     assert found.table()["n_rows"].tolist() == [3, 4]
     assert CatalogSet().table().colnames == found.table().colnames
     assert "b.parquet: 4 sources, sex, run 2" in repr(found)
-    assert "&lt;StoredCatalog" in found._repr_html_()
+    assert "&lt;Catalog" in found._repr_html_()
 
 
 def test_nothing_is_asked_for_no_frames():
