@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from ezarchive.database import migrate, models
+from ezarchive.database import migrate, models, queries, runs
 from ezarchive.database.engine import make_engine, parse_url
 from ezarchive.database.session import Database
 from ezarchive.errors import MigrationError
@@ -225,6 +225,32 @@ class TestRowsSurvive:
         copy = sqlite3.connect(tmp_path / "a.db.step-0001.bak")
         assert copy.execute("SELECT count(*) FROM child").fetchone() == (10,)
         copy.close()
+
+
+@pytest.fixture
+def first_schema(engine):
+    """A database of the first step, with a catalog that light curves use."""
+    migrate.upgrade(engine, to="0001")
+    with engine.begin() as conn:
+        for statement in (
+            "INSERT INTO frame (frame_id, kind, naxis1, naxis2, wcs_ok, quality) VALUES (1, 'science', 8, 8, false, 0)",
+            "INSERT INTO recipe (recipe_id, method, parameters, apertures, hash, created) VALUES (1, 'sex', '{}', '[]', 'ab', 60000)",
+            "INSERT INTO run (run_id, recipe_id, versions, started) VALUES (1, 1, '{}', 60000)",
+            "INSERT INTO catalog (catalog_id, frame_id, run_id, method, path, n_rows, sha256, apertures, created)"
+            " VALUES (1, 1, 1, 'sex', 'catalogs/1/a.parquet', 5, 'cd', '[5.0]', 60000)",
+            "INSERT INTO current_run (frame_id, method, catalog_id, run_id, pinned) VALUES (1, 'sex', 1, 1, true)",
+        ):
+            conn.execute(sa.text(statement))
+    return engine
+
+
+def test_catalogs_of_the_first_schema_stay_current(first_schema):
+    migrate.upgrade(first_schema)
+    with Database.open(first_schema.url.render_as_string(hide_password=False)) as database, database.begin() as conn:
+        (row,) = queries.catalogs(conn)
+        assert (row.catalog_id, row.path) == (1, "catalogs/1/a.parquet")
+        assert conn.execute(sa.text("SELECT targets, pinned FROM current_run")).all() == [("", True)]
+        assert runs.unpin(conn, "sex") == 1
 
 
 def test_scripts_are_found_in_an_installed_package(tmp_path, monkeypatch):

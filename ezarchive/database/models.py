@@ -9,6 +9,7 @@
     root <- file <- frame_file -> frame -> frame (parent)
     frame <- frame_header, frame_cell, product
     recipe <- run <- catalog -> frame          current_run -> catalog
+    target_list                   positions of forced photometry; a catalog names the list that it holds
     quarantine                    what could not be read or measured
     rollup                        counts that lists and the calendar read
 
@@ -37,12 +38,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from ezarchive import columns
 from ezarchive.frames.record import KINDS
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Version of the tables below. A new minor version can be read by older code of the same major version, a new major one cannot."""
 
 FILE_STATES = ("ok", "waiting", "missing", "corrupt")
@@ -102,6 +104,11 @@ def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
 
 def _text(name: str, *, null: bool = True) -> Column[Any]:
     return Column(name, Text, nullable=null)
+
+
+def _targets(*, primary_key: bool = False) -> Column[Any]:
+    """Return the column that says which list of targets was measured: its name, else its hash; empty for detection."""
+    return Column("targets", Text, nullable=False, server_default=text("''"), primary_key=primary_key)
 
 
 def _double(name: str, *, null: bool = True) -> Column[Any]:
@@ -282,6 +289,7 @@ catalog = Table(
     _double("depth_aperture"),
     _text("apertures", null=False),  # JSON: diameters in arcsec in the order of the suffixes, null where there is no scale
     _double("created", null=False),
+    _targets(),
     UniqueConstraint("frame_id", "run_id"),
     Index(None, "run_id"),
 )
@@ -294,7 +302,20 @@ current_run = Table(
     _ref("catalog_id", "catalog.catalog_id", null=False),
     _ref("run_id", "run.run_id", null=False),
     Column("pinned", Boolean, nullable=False),
+    _targets(primary_key=True),
     Index(None, "catalog_id"),
+)
+
+target_list = Table(
+    "target_list",
+    metadata,
+    Column("hash", Text, primary_key=True),  # of ids and positions
+    _text("name"),
+    _text("path", null=False),  # relative to the archive's home
+    Column("n_rows", BigInteger, nullable=False),
+    _text("sha256", null=False),  # of the file
+    _double("created", null=False),
+    UniqueConstraint("path"),
 )
 
 product = Table(

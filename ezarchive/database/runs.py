@@ -23,6 +23,26 @@ class Run(NamedTuple):
     resumed: bool
 
 
+class NewCatalog(NamedTuple):
+    """A catalog to be recorded; fields as the arguments of `add_catalog`."""
+
+    frame_id: int
+    run_id: int
+    method: str
+    path: str
+    n_rows: int
+    sha256: str
+    seeing: float | None = None
+    depth: float | None = None
+    depth_aperture: float | None = None
+    apertures: tuple[float | None, ...] = ()
+    targets: str = ""
+
+
+_CATALOG_VALUES = NewCatalog._fields[2:]
+_CURRENT_KEY = ["frame_id", "method", "targets"]
+
+
 def canonical_json(value: Any) -> str:
     """Return JSON in which equal values are equal texts: sorted keys, no spaces, tuples as lists, no NaN.
 
@@ -44,7 +64,7 @@ def get_recipe(conn: sa.Connection, method: str, parameters: Mapping[str, Any], 
     ----------
     conn : sqlalchemy.Connection
     method : str
-        ``sex``, ``forced`` ...
+        ``sex``, ``photutils``, ``circular``, ``elliptical``, or a kind of map.
     parameters : mapping
         Every parameter, by name.
     apertures : JSON value
@@ -120,17 +140,18 @@ def add_catalog(
     depth: float | None = None,
     depth_aperture: float | None = None,
     apertures: Sequence[float | None] = (),
+    targets: str = "",
 ) -> int:
     """Record a catalog that lies on disk; it becomes the one that light curves use, unless another one is pinned.
 
-    A second call for the same frame and run writes the same row again.
+    A second call for the same frame and run writes the same row again. Many at once: `add_catalogs`.
 
     Parameters
     ----------
     conn : sqlalchemy.Connection
     frame_id, run_id : int
     method : str
-        ``sex``, ``forced`` ...
+        ``sex``, ``photutils``, ``circular``, ``elliptical``.
     path : str
         Relative to the archive's home.
     n_rows : int
@@ -142,26 +163,50 @@ def add_catalog(
         5-sigma limit, mag, and the diameter of its aperture, arcsec.
     apertures : sequence of float or None
         Diameters in arcsec in the order of the columns' suffixes; None where there is no scale.
+    targets : str
+        Of forced photometry: the list of targets, by its name or hash; light curves use one catalog for each frame, method and list.
 
     Returns
     -------
     int
         catalog_id.
     """
-    values = {
-        "method": method, "path": path, "n_rows": int(n_rows), "sha256": sha256, "seeing": clean_float(seeing), "depth": clean_float(depth),
-        "depth_aperture": clean_float(depth_aperture), "apertures": canonical_json([clean_float(value) for value in apertures]),
-    }  # fmt: skip
-    statement = insert(conn, catalog).values(frame_id=frame_id, run_id=run_id, created=now(), **values)
-    conn.execute(statement.on_conflict_do_update(index_elements=["frame_id", "run_id"], set_=values))
+    row = NewCatalog(frame_id, run_id, method, path, n_rows, sha256, seeing, depth, depth_aperture, tuple(apertures), targets)
+    add_catalogs(conn, [row])
     found = sa.select(catalog.c.catalog_id).where(catalog.c.frame_id == frame_id, catalog.c.run_id == run_id)
-    catalog_id = conn.execute(found).scalar_one()
+    return conn.execute(found).scalar_one()
+
+
+def add_catalogs(conn: sa.Connection, rows: Sequence[NewCatalog]) -> None:
+    """Record catalogs that lie on disk, many in few statements; see `add_catalog`.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    rows : sequence of NewCatalog
+        Of one run; a frame at most once.
+    """
+    if not rows:
+        return
+    insertion = insert(conn, catalog)
+    values = {name: insertion.excluded[name] for name in _CATALOG_VALUES}
+    conn.execute(insertion.on_conflict_do_update(index_elements=["frame_id", "run_id"], set_=values), [_values(row) for row in rows])
     # The newest run is the current one, whatever comes late; a pinned one stays.
-    current = insert(conn, current_run).values(frame_id=frame_id, method=method, catalog_id=catalog_id, run_id=run_id, pinned=False)
-    new = {"catalog_id": current.excluded.catalog_id, "run_id": current.excluded.run_id}
-    replaceable = sa.and_(current_run.c.pinned.is_(False), current_run.c.run_id <= current.excluded.run_id)
-    conn.execute(current.on_conflict_do_update(index_elements=["frame_id", "method"], set_=new, where=replaceable))
-    return catalog_id
+    current = insert(conn, current_run)
+    for part in chunks(rows):
+        same = sa.and_(catalog.c.run_id == part[0].run_id, in_ids(catalog.c.frame_id, [row.frame_id for row in part]))
+        names = ("frame_id", "method", "targets", "catalog_id", "run_id")
+        made = sa.select(*(catalog.c[name] for name in names), sa.false().label("pinned")).where(same)
+        statement = current.from_select([*names, "pinned"], made)
+        new = {"catalog_id": statement.excluded.catalog_id, "run_id": statement.excluded.run_id}
+        replaceable = sa.and_(current_run.c.pinned.is_(False), current_run.c.run_id <= statement.excluded.run_id)
+        conn.execute(statement.on_conflict_do_update(index_elements=_CURRENT_KEY, set_=new, where=replaceable))
+
+
+def _values(row: NewCatalog) -> dict[str, Any]:
+    values = row._asdict() | {"n_rows": int(row.n_rows), "created": now()}
+    values |= {name: clean_float(values[name]) for name in ("seeing", "depth", "depth_aperture")}
+    return values | {"apertures": canonical_json([clean_float(value) for value in row.apertures])}
 
 
 def close_run(conn: sa.Connection, run_id: int, counts: Mapping[str, int] | None = None) -> None:
@@ -199,7 +244,8 @@ def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = 
     InputError
         If the run has no catalogs.
     """
-    query = sa.select(catalog.c.frame_id, catalog.c.method, catalog.c.catalog_id, catalog.c.run_id).where(catalog.c.run_id == run_id)
+    names = (*_CURRENT_KEY, "catalog_id", "run_id")
+    query = sa.select(*(catalog.c[name] for name in names)).where(catalog.c.run_id == run_id)
     rows = [dict(row) for row in conn.execute(query).mappings()]
     if not rows:
         raise InputError(f"run_id {run_id}: has no catalogs; `ezarchive runs` lists the runs")
@@ -208,7 +254,7 @@ def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = 
         rows = [row for row in rows if row["frame_id"] in wanted]
     statement = insert(conn, current_run)
     new = {"catalog_id": statement.excluded.catalog_id, "run_id": run_id, "pinned": True}
-    statement = statement.on_conflict_do_update(index_elements=["frame_id", "method"], set_=new)
+    statement = statement.on_conflict_do_update(index_elements=_CURRENT_KEY, set_=new)
     for part in chunks(rows):
         conn.execute(statement, [{**row, "pinned": True} for row in part])
     return len(rows)
@@ -220,20 +266,20 @@ def unpin(conn: sa.Connection, method: str, frame_ids: Iterable[int] | None = No
     Returns
     -------
     int
-        How many frames were freed.
+        How many catalogs were freed.
     """
-    query = sa.select(current_run.c.frame_id).where(current_run.c.method == method, current_run.c.pinned.is_(True))
-    pinned = set(conn.execute(query).scalars())
-    ids = sorted(pinned if frame_ids is None else pinned & set(frame_ids))
-    for part in chunks(ids):
-        chosen = sa.and_(current_run.c.method == method, in_ids(current_run.c.frame_id, part))
+    chosen = sa.and_(current_run.c.method == method, current_run.c.pinned.is_(True))
+    pinned = list(conn.execute(sa.select(current_run.c.frame_id).where(chosen)).scalars())
+    ids = pinned if frame_ids is None else list({*pinned}.intersection(frame_ids))
+    freed = 0
+    for part in chunks(sorted(set(ids))):
         values = {"catalog_id": _newest(catalog.c.catalog_id), "run_id": _newest(catalog.c.run_id), "pinned": False}
-        conn.execute(sa.update(current_run).where(chosen).values(values))
-    return len(ids)
+        freed += conn.execute(sa.update(current_run).where(chosen, in_ids(current_run.c.frame_id, part)).values(values)).rowcount
+    return freed
 
 
 def _newest(column: sa.Column[int]) -> sa.ScalarSelect[int]:
-    same = sa.and_(catalog.c.frame_id == current_run.c.frame_id, catalog.c.method == current_run.c.method)
+    same = sa.and_(*(catalog.c[name] == current_run.c[name] for name in _CURRENT_KEY))
     return sa.select(column).where(same).order_by(catalog.c.run_id.desc()).limit(1).correlate(current_run).scalar_subquery()
 
 
@@ -283,6 +329,14 @@ def add_product(
         product_id.
     """
     values = {"frame_id": frame_id, "kind": kind, "run_id": run_id, "size": size, "sha256": sha256, "created": now()}
-    statement = insert(conn, product).values(path=path, **values)
-    conn.execute(statement.on_conflict_do_update(index_elements=["path"], set_=values))
+    add_products(conn, [{"path": path, **values}])
     return conn.execute(sa.select(product.c.product_id).where(product.c.path == path)).scalar_one()
+
+
+def add_products(conn: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record maps and masks, many at once: ``frame_id``, ``kind``, ``path``, ``run_id``, ``size``, ``sha256``; see `add_product`."""
+    if not rows:
+        return
+    insertion = insert(conn, product)
+    new = {name: insertion.excluded[name] for name in ("frame_id", "kind", "run_id", "size", "sha256", "created")}
+    conn.execute(insertion.on_conflict_do_update(index_elements=["path"], set_=new), [{"created": now(), **row} for row in rows])

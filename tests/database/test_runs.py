@@ -158,6 +158,42 @@ class TestCurrent:
         assert self.current(conn) == {1: three, 2: three, 3: three}
         assert conn.execute(sa.text("SELECT count(*) FROM current_run WHERE pinned")).scalar() == 0
 
+    def test_every_list_of_targets_has_a_current_catalog_of_its_own(self, conn):
+        recipes = [runs.get_recipe(conn, "circular", {"targets": name}, [5.0]) for name in ("a", "b")]
+        ids = {}
+        for number, (recipe, targets) in enumerate(zip([*recipes, recipes[0]], ["a", "b", "a"], strict=True)):
+            run = new_run(conn, recipe, sep=str(number))
+            ids[number] = run, add(conn, 1, run, method="circular", targets=targets)
+        assert [row.catalog_id for row in queries.catalogs(conn)] == [ids[1][1], ids[2][1]]
+        runs.pin_run(conn, ids[0][0])
+        assert [row.catalog_id for row in queries.catalogs(conn, method="circular")] == [ids[0][1], ids[1][1]]
+        assert runs.unpin(conn, "circular") == 1
+        assert [row.catalog_id for row in queries.catalogs(conn)] == [ids[1][1], ids[2][1]]
+
+    def test_many_are_recorded_at_once(self, world):
+        ids = world.add(*(Frame() for _ in range(1100)))
+        with world.database.begin() as conn:
+            old, new = (new_run(conn, runs.get_recipe(conn, "sex", {}, []), sep=str(number)) for number in range(2))
+            rows = [runs.NewCatalog(frame_id, new, "sex", f"{frame_id}.parquet", 7, "ab", apertures=(5.0,)) for frame_id in ids]
+            runs.add_catalogs(conn, rows)
+            runs.add_catalogs(conn, [row._replace(run_id=old, seeing=float("nan")) for row in rows[:3]])
+            runs.add_catalogs(conn, [])
+            assert {(row.run_id, row.n_rows, row.apertures) for row in queries.catalogs(conn)} == {(new, 7, (5.0,))}
+            assert [row.seeing for row in queries.catalogs(conn, run_id=old)] == [None] * 3
+
     def test_a_run_without_catalogs_cannot_be_pinned(self, conn, recipe):
         with pytest.raises(InputError, match=r"run_id 77: has no catalogs; `ezarchive runs` lists the runs"):
             runs.pin_run(conn, 77)
+
+
+def test_products_are_written_again_by_their_path(world):
+    world.add(Frame(), Frame())
+    with world.database.begin() as conn:
+        first = runs.add_product(conn, 1, "mesh", "maps/1/a.npz", size=10)
+        same = {"kind": "mesh", "run_id": None, "size": 7, "sha256": "ab"}
+        rows = [{"frame_id": number, "path": f"maps/1/{name}.npz", **same} for number, name in ((1, "a"), (2, "b"))]
+        runs.add_products(conn, rows)
+        runs.add_products(conn, [])
+        found = queries.products(conn, [1, 2])
+        assert [(row.frame_id, row.path, row.sha256) for row in found] == [(1, "maps/1/a.npz", "ab"), (2, "maps/1/b.npz", "ab")]
+        assert found[0].product_id == first
