@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ezarchive"
 GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "files", "pool", "screen", "times", "plots"}
-VERBS = {"archive", "ask", "batch", "browse", "demo", "index", "indexing", "measure", "nightly", "verify"}
+VERBS = {"archive", "ask", "batch", "browse", "demo", "index", "indexing", "maps", "measure", "nightly", "verify"}
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "catalogs", "database", "simulate"}
 
