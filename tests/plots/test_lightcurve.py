@@ -1,20 +1,15 @@
+"""Light curves as figures."""
+
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import astropy.units as u
-import matplotlib.axes
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
-from hypothesis import given
-from hypothesis import strategies as st
-from matplotlib.collections import EllipseCollection
 from matplotlib.colors import to_hex
 
-from ezarchive import plots, simulate
+from ezarchive import plots
 from ezarchive.errors import InputError
 
 
@@ -182,127 +177,3 @@ def test_wrong_light_curves():
         plots.light_curve(curve(), y="colour")
     with pytest.raises(InputError, match="table: lacks the column 'mjd_mid'"):
         plots.light_curve(Table({"mag": [15.0]}))
-
-
-@pytest.mark.pure
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9))
-def test_averages_are_those_of_blocks(ny, nx, step):
-    data = np.random.default_rng(ny * 100 + nx).normal(size=(ny, nx))
-    data[data > 1] = np.nan
-    found = plots._average(data, step)
-    assert found.shape == (-(-ny // step), -(-nx // step))
-    for j in range(found.shape[0]):
-        for i in range(found.shape[1]):
-            block = data[j * step : (j + 1) * step, i * step : (i + 1) * step]
-            block = block[np.isfinite(block)]
-            assert found[j, i] == pytest.approx(block.mean() if block.size else np.nan, nan_ok=True, abs=1e-6)
-
-
-@pytest.mark.pure
-def test_an_image_keeps_the_pixels_of_the_full_one():
-    data = np.random.default_rng(1).normal(100, 5, (130, 250))
-    before = data.copy()
-    axes = plots.image(data, downsample=4, title="t", apertures=[(30, 40, 9.9), (50, 60, 10, 5, 30)]).axes[0]
-    drawn = axes.images[0]
-    assert drawn.get_array().shape == (33, 63)
-    assert tuple(drawn.get_extent()) == (-0.5, 251.5, -0.5, 131.5)
-    assert axes.get_xlim() == (-0.5, 249.5)
-    assert axes.get_ylim() == (-0.5, 129.5)
-    (ellipses,) = [c for c in axes.collections if isinstance(c, EllipseCollection)]
-    np.testing.assert_array_equal(ellipses.get_offsets(), [(30, 40), (50, 60)])
-    np.testing.assert_allclose(ellipses.get_widths(), [19.8, 20])
-    np.testing.assert_allclose(ellipses.get_heights(), [19.8, 10])
-    np.testing.assert_allclose(ellipses.get_angles(), [0, 30])
-    np.testing.assert_array_equal(data, before)
-
-
-@pytest.mark.pure
-def test_a_piece_of_an_image_lies_in_its_place():
-    axes = plots.image(np.zeros((20, 30)), corner=(100, 50)).axes[0]
-    assert tuple(axes.images[0].get_extent()) == (99.5, 129.5, 49.5, 69.5)
-    assert axes.get_xlim() == (99.5, 129.5)
-    assert axes.get_ylim() == (49.5, 69.5)
-
-
-@pytest.mark.pure
-def test_big_images_are_averaged_by_themselves():
-    assert max(plots.image(np.zeros((10, 5000), np.float32)).axes[0].images[0].get_array().shape) <= 1200
-    assert plots.image(np.zeros((10, 700), np.float32)).axes[0].images[0].get_array().shape == (10, 700)
-
-
-@pytest.mark.pure
-def test_limits():
-    data = np.arange(100.0).reshape(10, 10)
-    data[0, 0] = np.nan
-    assert plots.image(data, limits="minmax").axes[0].images[0].get_clim() == (1, 99)
-    assert plots.image(data, limits=(5, 20)).axes[0].images[0].get_clim() == (5, 20)
-    low, high = plots.image(data).axes[0].images[0].get_clim()
-    assert 0 <= low < high <= 100
-    assert plots.image(np.full((5, 5), np.nan)).axes[0].images[0].get_clim() == (0, 1)
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize("telescope", ["7DT01", "7DT02", "7DT14"])
-def test_sky_coordinates(telescope, tmp_path):
-    image = simulate.frame((150, 200), 10, telescope=telescope)
-    figure = plots.image(image.data, wcs=image.truth.exposure.wcs, label="ADU")
-    plots.save(figure, tmp_path / "a.png")
-    axes = figure.axes[0]
-    assert [c.get_axislabel() for c in axes.coords] == ["RA (deg)", "Dec (deg)"]
-    assert axes.get_xlim() == (-0.5, 199.5)
-    assert figure.axes[1].get_ylabel() == "ADU"
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"data": np.zeros(5)}, r"data: has shape \(5,\)"),
-        ({"data": np.zeros((0, 5))}, r"data: has shape \(0, 5\)"),
-        ({"limits": "log"}, "limits 'log': must be 'zscale', 'minmax' or two values"),
-        ({"limits": (5, 5)}, "must be two finite values, the lower first"),
-        ({"downsample": 0}, "downsample 0: must be a whole number from 1"),
-        ({"apertures": [(1, 2)]}, r"apertures: holds \(1, 2\)"),
-        ({"cmap": "grey scale"}, "cmap 'grey scale': must be a colour map"),
-    ],
-)
-def test_wrong_images(arguments, message):
-    with pytest.raises(InputError, match=message):
-        plots.image(**{"data": np.zeros((5, 5)), **arguments})
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")])
-def test_figures_are_saved_by_their_suffix(tmp_path, suffix, magic):
-    path = plots.save(plots.light_curve(curve()), tmp_path / "deep" / f"lc.{suffix}")
-    assert path.read_bytes().startswith(magic)
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize("name", ["lc.jpg", "lc", "lc.fits"])
-def test_other_suffixes_are_refused(tmp_path, name):
-    with pytest.raises(InputError, match=r"must be one of \.png, \.pdf, \.svg"):
-        plots.save(plots.light_curve(curve()), tmp_path / name)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.pure
-def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
-    path = plots.save(plots.light_curve(curve()), tmp_path / "lc.png")
-    before = path.read_bytes()
-    figure = plots.light_curve(curve())
-    monkeypatch.setattr(matplotlib.axes.Axes, "draw", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError, match="division"):
-        plots.save(figure, path)
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["lc.png"]
-
-
-@pytest.mark.pure
-def test_pyplot_is_never_touched():
-    code = (
-        "import sys, numpy as np\nfrom ezarchive import plots\nassert 'matplotlib' not in sys.modules\n"
-        "plots.image(np.zeros((4, 4)))\nassert 'matplotlib.pyplot' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
