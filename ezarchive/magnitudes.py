@@ -7,6 +7,7 @@ Magnitudes follow Pogson (1856, MNRAS 17, 12): m = zp - 2.5 log10 F.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,40 @@ MAG_PER_RELATIVE_ERROR = POGSON / np.log(10)
 
 AB_MICROJANSKY = 23.9
 """AB magnitude of 1 uJy, as the surveys round it (exactly 23.8999...: -48.60 - 2.5 log10(1e-29); Oke & Gunn 1983, ApJ 266, 713)."""
+
+
+SAME_APERTURE = 0.01
+"""Relative difference of diameters within which a zero point or a depth is that of an aperture."""
+
+
+class ZeroPoint(NamedTuple):
+    """The magnitude of 1 stored unit per exposure, for one kind of measurement on one frame.
+
+    Attributes
+    ----------
+    measure : str
+        ``AUTO`` or ``APER``.
+    aperture : float or None
+        Diameter of the aperture in arcsec; None for ``AUTO``.
+    value, error : float
+        Zero point and its error, mag.
+    system : str or None
+        ``AB`` or ``Vega``.
+    ab_offset : float or None
+        What makes an AB magnitude of one in ``system``, mag: 0 for AB, None where it is not known.
+    """
+
+    measure: str
+    aperture: float | None
+    value: float
+    error: float = np.nan
+    system: str | None = "AB"
+    ab_offset: float | None = 0.0
+
+    @property
+    def ab(self) -> float:
+        """The zero point in AB; NaN where the offset of its system is not known."""
+        return np.nan if self.ab_offset is None else self.value + self.ab_offset
 
 
 def flux_to_mag(flux: ArrayLike, zero_point: ArrayLike = 0.0) -> NDArray[np.float64]:
