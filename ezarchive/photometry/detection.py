@@ -81,7 +81,7 @@ class _Sky:
 
 
 def _measure(pixels: Pixels, options: SexOptions, found: Detected, sky: _Sky) -> QTable:
-    objects, segmap, _ = found
+    objects, segmap = found.objects, found.segmap
     members = shapes.members(pixels, segmap, len(objects))
     # SExtractor looks the level up at the nearest pixel; a fraction of a pixel makes no difference.
     level = level_at(sky.background, objects["x"], objects["y"])

@@ -33,11 +33,16 @@ class Detected(NamedTuple):
         0 for no source, ``i + 1`` for ``objects[i]``.
     noise : float or ndarray, shape (ny, nx)
         The noise that thresholds were made of.
+    member_source, member_y, member_x : ndarray of int32, shape (number of detected pixels,)
+        Source (from 0), row and column of every pixel that belongs to one, source by source; in any order within a source.
     """
 
     objects: np.ndarray
     segmap: np.ndarray
     noise: float | np.ndarray
+    member_source: np.ndarray
+    member_y: np.ndarray
+    member_x: np.ndarray
 
 
 def detect(pixels: Pixels, options: SexOptions) -> Detected:
@@ -63,7 +68,8 @@ def detect(pixels: Pixels, options: SexOptions) -> Detected:
     noise = detection_noise(pixels, smooth=options.filter) if pixels.has_map else pixels.noise
     while True:
         try:
-            return Detected(*_extract(pixels.data, noise, options, stack, subobjects), noise)
+            objects, segmap = _extract(pixels.data, noise, options, stack, subobjects)
+            return Detected(objects, segmap, noise, *_members(segmap))
         # sep knows no error class of its own.
         except Exception as err:
             if "pixel buffer full" in str(err) and stack < pixels.data.size // 4:
@@ -102,6 +108,13 @@ def _extract(
     finally:
         sep.set_extract_pixstack(before[0])
         sep.set_sub_object_limit(before[1])
+
+
+def _members(segmap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, x = np.nonzero(segmap)
+    source = segmap[y, x] - 1
+    order = np.argsort(source, kind="stable")
+    return source[order], y[order].astype(np.int32), x[order].astype(np.int32)
 
 
 def detection_noise(pixels: Pixels, *, smooth: bool) -> np.ndarray:
