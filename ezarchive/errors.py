@@ -10,6 +10,7 @@
     |   +-- ArchiveExistsError           ``create`` on a folder that holds one already
     |   +-- RootMissingError             a data root has vanished as a whole
     |   +-- LockedError                  another process is at the same work
+    |   +-- ClusterError                 the Dask cluster that did the work has gone
     +-- DatabaseError
     |   +-- SchemaTooNewError            made by a newer ezarchive: read at most
     |   +-- SchemaTooOldError            needs ``ezarchive migrate``
@@ -60,6 +61,10 @@ class RootMissingError(ArchiveError):
 
 class LockedError(ArchiveError):
     """Another process is at the same work."""
+
+
+class ClusterError(ArchiveError):
+    """The Dask cluster that did the work has gone; what it had done is kept."""
 
 
 class DatabaseError(EzarchiveError):

@@ -1,4 +1,4 @@
-"""Work in spawned processes: bounded by cores and memory, and safe against a worker that dies.
+"""Work in spawned processes or on a Dask cluster: bounded by cores and memory, and safe against a worker that dies.
 
 ``fork`` is not used: it can hang once Arrow or sep has started threads. A worker does not run the user's script again, as ``spawn`` makes
 it do: the functions are ezarchive's own, and most scripts have no ``if __name__ == "__main__"``.
@@ -6,27 +6,44 @@ it do: the functions are ezarchive's own, and most scripts have no ``if __name__
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
-from ezarchive.errors import InputError, MeasurementError
+from ezarchive.errors import ClusterError, InputError, MeasurementError
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+PROCESSES = "processes"
+"""The executor that needs no cluster."""
+
+CONNECT_SECONDS = 10
+"""How long a Dask scheduler may take to answer."""
+
 WORKER_DIED = "worker_died"
+
+_DIED = "the process that worked on it died (out of memory, or a crash in compiled code)"
+_ADDRESS = re.compile(r"dask://[^\s/]+:\d+")
+_THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def worker_count(asked: int | None, *, bytes_each: float = 0.0, memory_gb: float | None = None) -> int:
@@ -65,8 +82,89 @@ def worker_count(asked: int | None, *, bytes_each: float = 0.0, memory_gb: float
     return max(1, count)
 
 
+@contextmanager
+def connected(executor: Any) -> Iterator[Client | None]:
+    """Give the Dask client that an argument ``executor`` stands for; None for processes of this machine.
+
+    Parameters
+    ----------
+    executor : str or distributed.Client
+        ``"processes"``, ``"dask://host:port"`` of a scheduler, or a client, which stays open.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, nothing answers at the address, or Dask is not installed.
+    """
+    if executor in (None, PROCESSES):
+        yield None
+        return
+    client_type, connect = _distributed(executor)
+    if isinstance(executor, client_type):
+        yield executor
+        return
+    client = connect(executor)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def check_executor(executor: Any) -> None:
+    """Refuse an argument ``executor`` that `connected` could not use, without asking at the address.
+
+    Raises
+    ------
+    InputError
+        If it is none, or Dask is not installed.
+    """
+    if executor not in (None, PROCESSES):
+        client_type, _ = _distributed(executor)
+        if not isinstance(executor, client_type) and not (isinstance(executor, str) and _ADDRESS.fullmatch(executor)):
+            raise InputError(f"executor={executor!r}: must be '{PROCESSES}', 'dask://host:port' or a distributed.Client")
+
+
+def _distributed(executor: Any) -> tuple[type[Client], Callable[[str], Client]]:
+    try:
+        import distributed  # noqa: PLC0415  optional, and half a second
+    except ImportError as err:
+        raise InputError(f"executor={executor!r}: Dask is not installed; pip install 'ezarchive[dask]'") from err
+
+    def connect(address: str) -> Client:
+        check_executor(address)
+        try:
+            return distributed.Client(address.replace("dask://", "tcp://", 1), timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, TimeoutError) as err:
+            raise InputError(f"executor={address!r}: no Dask scheduler answers there: {err}") from err
+
+    return distributed.Client, connect
+
+
+def cluster_count(client: Client, asked: int | None, *, bytes_each: float = 0.0, memory_gb: float | None = None) -> int:
+    """Return how many tasks a Dask cluster is given at once: one a thread, as far as the memory of each worker reaches.
+
+    Parameters as of `worker_count`; ``memory_gb`` is for all together.
+
+    Raises
+    ------
+    InputError
+        If the cluster has no workers, or as `worker_count`.
+    """
+    worker_count(asked, memory_gb=memory_gb)
+    known = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not known:
+        raise InputError(f"executor: the Dask scheduler at {client.scheduler.address} has no workers")
+    count = 0
+    for worker in known:
+        limit = worker["memory_limit"] or math.inf
+        count += worker["nthreads"] if not bytes_each else min(worker["nthreads"], max(1, int(min(limit // bytes_each, 1e6))))
+    if memory_gb is not None and bytes_each > 0:
+        count = min(count, max(1, int(memory_gb * 1e9 // bytes_each)))
+    return count if asked is None else min(count, asked)
+
+
 def run(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *, ahead: int = 2
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *, ahead: int = 2, client: Client | None = None
 ) -> Iterator[tuple[Task, Result | Exception]]:
     """Apply a function to every task and yield each task with its result, as they finish.
 
@@ -77,16 +175,26 @@ def run(
     tasks : iterable
         Picklable; consumed as workers become free.
     workers : int
-        Processes; with 1 the work is done in this one.
+        Processes; with 1 the work is done in this one. With a cluster: tasks at work at once.
     ahead : int
         Tasks handed out for each worker; more keep the workers busy while the caller is at the results.
+    client : distributed.Client, optional
+        Of the Dask cluster that does the work, in place of processes.
 
     Yields
     ------
     task, result
         The result, or the exception that the function raised. A task that kills its worker yields a `MeasurementError` with the code
         ``worker_died``; the tasks that shared the pool with it are done again, alone.
+
+    Notes
+    -----
+    When the caller stops before the end (an error, Ctrl-C), processes at work are ended at once and what waits is dropped; a task that a
+    Dask worker has begun is finished there, unheard.
     """
+    if client is not None:
+        yield from _run_cluster(function, iter(tasks), workers, client)
+        return
     if workers == 1:
         for task in tasks:
             yield task, _attempt(function, task)
@@ -99,6 +207,45 @@ def run(
             return
         for task in suspects:
             yield task, _alone(function, task)
+
+
+def _run_cluster(
+    function: Callable[[Task], Result], queue: Iterator[Task], count: int, client: Client
+) -> Iterator[tuple[Task, Result | Exception]]:
+    """Keep ``count`` tasks on the cluster until the queue is empty; a worker that dies has its tasks done again by others."""
+    import distributed  # noqa: PLC0415  optional, and half a second
+
+    pending: dict[Any, Task] = {}
+    arriving = distributed.as_completed(loop=client.loop)
+    try:
+        while True:
+            for task in islice(queue, count - len(pending)):
+                # A key of its own: equal tasks of another batch would be taken for this one.
+                future = client.submit(_attempt_there, function, task, pure=False)
+                pending[future] = task
+                arriving.add(future)
+            if not pending:
+                return
+            future = next(arriving)
+            task = pending.pop(future)
+            try:
+                result = future.result()
+            except CancelledError as err:
+                raise ClusterError(f"the Dask cluster has gone ({err}); what is done is kept, the same call goes on from there") from err
+            except distributed.KilledWorker as err:
+                result = MeasurementError(WORKER_DIED, f"{_DIED}: {err}")
+            except Exception as err:  # noqa: BLE001  a result that cannot be pickled, a cluster that is gone; handed to the caller
+                result = err
+            future.release()
+            yield task, result
+    finally:
+        if client.status == "running":
+            client.cancel(list(pending))
+
+
+def _attempt_there(function: Callable[[Task], Result], task: Task) -> Result | Exception:
+    _one_thread()
+    return _attempt(function, task)
 
 
 def _attempt(function: Callable[[Task], Result], task: Task) -> Result | Exception:
@@ -137,7 +284,13 @@ def _run_pool(
     except BrokenProcessPool:  # from submit: the task in hand and all in flight are done again
         suspects.extend([task, *pending.values()])
     finally:
+        workers = list((pool._processes or {}).values())  # the pool has no word for it before Python 3.14
         pool.shutdown(wait=False, cancel_futures=True)
+        if pending and not suspects:  # the caller has stopped: nobody waits for what they are at
+            for worker in workers:
+                worker.terminate()
+            for worker in workers:
+                worker.join()
 
 
 def _alone(function: Callable[[Task], Result], task: Task) -> Result | Exception:
@@ -145,7 +298,7 @@ def _alone(function: Callable[[Task], Result], task: Task) -> Result | Exception
         try:
             return pool.submit(_attempt, function, task).result()
         except BrokenProcessPool:
-            return MeasurementError(WORKER_DIED, "the process that worked on it died (out of memory, or a crash in compiled code)")
+            return MeasurementError(WORKER_DIED, _DIED)
 
 
 def _executor(workers: int) -> ProcessPoolExecutor:
@@ -176,9 +329,18 @@ class _Context(SpawnContext):
     Process = _Process
 
 
+def _one_thread() -> None:
+    """Leave one thread to compiled code: there is a worker a core."""
+    for name in _THREADS:  # read when the libraries are loaded
+        os.environ.setdefault(name, "1")
+    if "numba" in sys.modules:
+        sys.modules["numba"].set_num_threads(1)
+
+
 def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, and end when the parent is gone (a killed parent closes nothing)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _one_thread()
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
