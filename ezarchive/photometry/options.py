@@ -44,6 +44,10 @@ class SexOptions:
         Level from which pixels are saturated, stored unit, background included; None: no pixel is.
     gain : float, optional
         Electrons per stored unit; None: unknown (flagged), 0: no photon noise.
+    mask_type : str
+        What stands in for the pixels of neighbours: ``CORRECT`` their mirror images through the source, ``BLANK`` zero, ``NONE`` they stay.
+    seeing_fwhm : float, optional
+        FWHM of the stars in pixels, for CLASS_STAR; None: the frame's own stars tell.
     """
 
     detect_thresh: float = 1.5
@@ -59,6 +63,8 @@ class SexOptions:
     phot_fluxfrac: float = 0.5
     satur_level: float | None = None
     gain: float | None = None
+    mask_type: str = "CORRECT"
+    seeing_fwhm: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("detect_thresh", "analysis_thresh", "clean_param"):
