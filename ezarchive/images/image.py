@@ -22,6 +22,7 @@ from ezarchive.frames.header import read_header
 from ezarchive.frames.record import Frame
 from ezarchive.frames.wcs import wcs_from_header
 from ezarchive.images.background import float_type
+from ezarchive.images.pixelmap import checked_array
 
 _UNITS = ("pixel", "coord")
 _BLOCK_BYTES = 16_000_000
@@ -61,7 +62,7 @@ class Image:
         if isinstance(source, (str, os.PathLike)):
             self.path = Path(source)
         else:
-            self.__dict__["data"] = _checked_array(source)
+            self.__dict__["data"] = checked_array(source, "source", "a path or a 2-D array")
         if header is not None:
             self.__dict__["header"] = header.copy()
         if wcs is not None:
@@ -303,16 +304,6 @@ class Cutout(Image):
         super().__init__(data, parent.hdu, frame=parent.frame, header=parent.header)
         self.__dict__["wcs"] = wcs
         self.corner = (int(x), int(y))
-
-
-def _checked_array(source: np.ndarray) -> np.ndarray:
-    array = np.asarray(source)
-    if array.ndim != 2 or not array.size:
-        raise InputError(f"source: must be a path or a 2-D array that is not empty, found shape {array.shape}")
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"source: must hold real numbers, found dtype {array.dtype}")
-    wanted = float_type(array.dtype)
-    return array if array.dtype == wanted else array.astype(wanted)
 
 
 def _native_copy(stored: np.ndarray) -> np.ndarray:

@@ -14,21 +14,23 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ezarchive.errors import FrameError, InputError
 from ezarchive.images.background import MeshBackground
 from ezarchive.images.compact import Mask
-from ezarchive.images.image import Image
 from ezarchive.images.noise import PropagatedNoise, SourceNoise
 from ezarchive.images.pixelmap import PixelMap
+
+if TYPE_CHECKING:
+    from ezarchive.images.image import Image
 
 MapLike = MeshBackground | Mask | PixelMap | PropagatedNoise | SourceNoise
 """What a map can be."""
 
-OpenFrame = Callable[[int], Image]
+OpenFrame = Callable[[int], "Image"]
 """Gives the image of a frame by its id."""
 
 _NUMBERS = ("gain", "readout", "bias_variance", "dark_frames")

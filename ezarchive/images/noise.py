@@ -32,8 +32,7 @@ from astropy.io import fits
 from ezarchive.errors import InputError
 from ezarchive.images.background import MeshBackground
 from ezarchive.images.fitsfile import strips, write_fits
-from ezarchive.images.image import Image
-from ezarchive.images.pixelmap import Level, PixelMap, Slices, nearest_pixels, sample_rows
+from ezarchive.images.pixelmap import Level, PixelMap, Pixels, Slices, nearest_pixels, sample_rows
 
 ASSUMED_BIAS_FRAMES = 9
 """How many frames a master bias is taken to hold where its header does not say."""
@@ -59,10 +58,10 @@ class Masters:
         How often the noise of a master bias enters (see the module): 0 where the darks were corrected by the same one.
     """
 
-    bias: np.ndarray | Image
-    dark: np.ndarray | Image
-    flat: np.ndarray | Image
-    flat_err: np.ndarray | Image | float = 0.0
+    bias: np.ndarray | Pixels
+    dark: np.ndarray | Pixels
+    flat: np.ndarray | Pixels
+    flat_err: np.ndarray | Pixels | float = 0.0
     bias_frames: int | None = None
     dark_frames: int | None = None
     bias_terms: int = 1
@@ -263,7 +262,7 @@ def propagated_noise(
     background = as_level("background", background)
     shape = background.shape
     dark, flat = (_shaped(name, getattr(masters, name), shape) for name in ("dark", "flat"))
-    flat_err = float(masters.flat_err) if np.ndim(masters.flat_err) == 0 and not isinstance(masters.flat_err, Image) else None
+    flat_err = float(masters.flat_err) if np.ndim(masters.flat_err) == 0 and not hasattr(masters.flat_err, "cut") else None
     _check_numbers(gain, read_noise, masters.bias_terms)
     bias, bias_frames = _shaped("bias", masters.bias, shape), masters.bias_frames or ASSUMED_BIAS_FRAMES
     if read_noise is None:
@@ -364,7 +363,7 @@ def source_rms(sky_rms: np.ndarray, data: np.ndarray, gain: float) -> np.ndarray
 
 def as_level(name: str, given: Any) -> Any:
     """Return what gives a level everywhere: a mesh or `PixelMap` as it is, an image or array of pixels as a `PixelMap`."""
-    if isinstance(given, (Image, np.ndarray)):
+    if isinstance(given, np.ndarray) or hasattr(given, "cut"):
         return PixelMap(given, "background")
     if not (hasattr(given, "level") and hasattr(given, "shape")):
         raise InputError(f"{name}: must be a background, an image or an array, found {type(given).__name__}")

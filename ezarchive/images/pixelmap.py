@@ -12,8 +12,8 @@ import numpy as np
 from astropy.io import fits
 
 from ezarchive.errors import InputError
+from ezarchive.images.background import float_type
 from ezarchive.images.fitsfile import strips, write_fits
-from ezarchive.images.image import Image
 
 Slices = tuple[slice, slice]
 _SAMPLE_ROWS = 64
@@ -29,12 +29,36 @@ class Level(Protocol):
         ...
 
 
+class Pixels(Protocol):
+    """Pixels that are read where they are asked for: an `images.image.Image`, an `ArrayPixels`."""
+
+    shape: tuple[int, int]
+
+    def cut(self, rows: slice, cols: slice) -> np.ndarray:
+        """Return a rectangle as native floats."""
+        ...
+
+
+class ArrayPixels:
+    """An array as `Pixels`."""
+
+    path = frame = None
+
+    def __init__(self, pixels: Any, name: str = "pixels") -> None:
+        self.data = checked_array(pixels, name)
+        self.shape = self.data.shape
+
+    def cut(self, rows: slice, cols: slice) -> np.ndarray:
+        """Return a rectangle, as a view."""
+        return self.data[rows, cols]
+
+
 class PixelMap:
     """Level, or noise per pixel, given by pixels; a file is read only where it is asked.
 
     Parameters
     ----------
-    pixels : array of shape (ny, nx), or Image
+    pixels : array of shape (ny, nx), Image or other `Pixels`
         The map; an image of a file stays on disk.
     kind : {"background", "rms"}
         What it is; the methods of the other kind are errors.
@@ -47,10 +71,10 @@ class PixelMap:
         If there is another kind.
     """
 
-    def __init__(self, pixels: np.ndarray | Image, kind: str, frame_id: int | None = None) -> None:
+    def __init__(self, pixels: np.ndarray | Pixels, kind: str, frame_id: int | None = None) -> None:
         if kind not in ("background", "rms"):
             raise InputError(f"kind={kind!r}: must be 'background' or 'rms'")
-        self.source = pixels if isinstance(pixels, Image) else Image(pixels)
+        self.source: Any = pixels if hasattr(pixels, "cut") else ArrayPixels(pixels)
         self.kind, self.frame_id = kind, frame_id
 
     @property
@@ -116,6 +140,23 @@ class PixelMap:
         if kind != self.kind:
             asked = {"background": "a level", "rms": "a noise"}[kind]
             raise InputError(f"map: has kind {self.kind!r} and so knows no {asked}")
+
+
+def checked_array(pixels: Any, name: str, wanted: str = "a 2-D array") -> np.ndarray:
+    """Return a 2-D array of real numbers as native floats; the array itself where it fits already.
+
+    Raises
+    ------
+    InputError
+        If it is none; the message begins with ``name`` and tells what is ``wanted``.
+    """
+    array = np.asarray(pixels)
+    if array.ndim != 2 or not array.size:
+        raise InputError(f"{name}: must be {wanted} that is not empty, found shape {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name}: must hold real numbers, found dtype {array.dtype}")
+    dtype = float_type(array.dtype)
+    return array if array.dtype == dtype else array.astype(dtype)
 
 
 def nearest_pixels(shape: tuple[int, int], read: Any, x: Any, y: Any) -> np.ndarray:
