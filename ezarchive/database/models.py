@@ -10,6 +10,7 @@
     frame <- frame_header, frame_cell, product
     recipe <- run <- catalog -> frame          current_run -> catalog
     target_list                   positions of forced photometry; a catalog names the list that it holds
+    zero_point -> frame, catalog, run          of a frame, for each way of measuring
     quarantine                    what could not be read or measured
     rollup                        counts that lists and the calendar read
 
@@ -44,7 +45,7 @@ from sqlalchemy import (
 from ezarchive import columns
 from ezarchive.frames.record import KINDS
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Version of the tables below. A new minor version can be read by older code of the same major version, a new major one cannot."""
 
 FILE_STATES = ("ok", "waiting", "missing", "corrupt")
@@ -316,6 +317,26 @@ target_list = Table(
     _text("sha256", null=False),  # of the file
     _double("created", null=False),
     UniqueConstraint("path"),
+)
+
+zero_point = Table(
+    "zero_point",
+    metadata,
+    Column("zero_point_id", Id, primary_key=True),
+    _ref("frame_id", "frame.frame_id", null=False),
+    _ref("catalog_id", "catalog.catalog_id", null=False),  # whose stars it was made of
+    _ref("run_id", "run.run_id", null=False),  # the run that made it, not the one that measured
+    *(_text(name, null=False) for name in ("method", "measure")),  # of that catalog; AUTO or APER
+    _double("value", null=False),
+    *(_double(name) for name in ("aperture", "error", "scatter", "ab_offset", "depth", "colour_term", "colour_term_err")),
+    *(_double(name) for name in ("colour_pivot", "magnitude_slope", "magnitude_slope_err")),
+    Column("n_stars", Integer, nullable=False),
+    _text("system"),
+    _text("details"),
+    _double("created", null=False),
+    _one_of("measure", ("AUTO", "APER")),
+    Index(None, "frame_id", "method", "run_id"),
+    Index(None, "catalog_id"),
 )
 
 product = Table(

@@ -1,0 +1,187 @@
+"""Zero points of frames: rows that `calibrate` writes, and those that count for catalogs and light curves.
+
+Of a frame and a method of detection the newest run that calibrated it counts; older ones stay.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from ezarchive.database.models import frame_file, recipe, run, zero_point
+from ezarchive.database.parts import chunks, in_ids, plain_rows
+from ezarchive.database.rows import clean_float, now
+from ezarchive.database.runs import canonical_json
+from ezarchive.magnitudes import ZeroPoint
+
+ZERO_POINT_FIELDS: dict[str, pa.DataType] = {
+    "frame_id": pa.int64(),
+    "catalog_id": pa.int64(),
+    "run_id": pa.int64(),
+    "method": pa.string(),
+    "measure": pa.string(),
+    "aperture": pa.float64(),
+    "value": pa.float64(),
+    "error": pa.float64(),
+    "scatter": pa.float64(),
+    "n_stars": pa.int64(),
+    "system": pa.string(),
+    "ab_offset": pa.float64(),
+    "depth": pa.float64(),
+    "colour_term": pa.float64(),
+    "colour_term_err": pa.float64(),
+    "colour_pivot": pa.float64(),
+    "magnitude_slope": pa.float64(),
+    "magnitude_slope_err": pa.float64(),
+}
+"""Columns of `zero_points_table`."""
+
+
+class NewZeroPoint(NamedTuple):
+    """A zero point to be recorded; the columns of the table ``zero_point``, ``details`` as plain values."""
+
+    frame_id: int
+    catalog_id: int
+    run_id: int
+    method: str
+    measure: str
+    aperture: float | None
+    value: float
+    error: float | None
+    scatter: float | None
+    n_stars: int
+    system: str | None
+    ab_offset: float | None
+    depth: float | None = None
+    colour_term: float | None = None
+    colour_term_err: float | None = None
+    colour_pivot: float | None = None
+    magnitude_slope: float | None = None
+    magnitude_slope_err: float | None = None
+    details: Mapping[str, Any] | None = None
+
+
+_NUMBERS = [name for name, kind in ZERO_POINT_FIELDS.items() if kind == pa.float64()]
+
+
+def add_zero_points(conn: sa.Connection, rows: Sequence[NewZeroPoint]) -> None:
+    """Record zero points of one run; those that it had of the same frames are replaced.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    rows : sequence of NewZeroPoint
+        All of a frame together. A number that is not finite becomes NULL.
+    """
+    for part in chunks(rows):
+        same = sa.and_(zero_point.c.run_id == part[0].run_id, in_ids(zero_point.c.frame_id, {row.frame_id for row in part}))
+        conn.execute(sa.delete(zero_point).where(same))
+    for part in chunks(rows):
+        conn.execute(sa.insert(zero_point), [_values(row) for row in part])
+
+
+def _values(row: NewZeroPoint) -> dict[str, Any]:
+    values = row._asdict() | {"created": now(), "n_stars": int(row.n_stars)}
+    values |= {name: clean_float(values[name]) for name in _NUMBERS}
+    return values | {"details": None if row.details is None else canonical_json(row.details)}
+
+
+def calibrated(conn: sa.Connection, recipe_id: int, catalog_ids: Iterable[int]) -> set[int]:
+    """Return those of the catalogs that have zero points of this recipe, of whatever run."""
+    done: set[int] = set()
+    for part in chunks(catalog_ids):
+        query = sa.select(zero_point.c.catalog_id).join(run, run.c.run_id == zero_point.c.run_id)
+        done.update(conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(zero_point.c.catalog_id, part))).scalars())
+    return done
+
+
+def of_frames(conn: sa.Connection, frame_ids: Iterable[int], *, method: str | None = None) -> dict[int, list[ZeroPoint]]:
+    """Return the zero points that count for frames.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    frame_ids : iterable of int
+    method : str, optional
+        Of the catalog that they are for: zero points made of catalogs of that method come first, then the others, the newest first.
+
+    Returns
+    -------
+    dict
+        frame_id -> zero points, for ``catalogs.calibrated.add_zero_points``; a frame that was not calibrated has none. ``AUTO`` of another
+        method is left out where a ``method`` of detection is given: its ellipses are others.
+    """
+    names = ("frame_id", "method", "run_id", *ZeroPoint._fields)
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for part in chunks(frame_ids):
+        statement = _current().with_only_columns(*(zero_point.c[name] for name in names)).where(in_ids(zero_point.c.frame_id, part))
+        for row in conn.execute(statement):
+            found.setdefault(row.frame_id, []).append(tuple(row))
+    strict = method in _DETECTION
+    return {
+        frame_id: [
+            ZeroPoint(*row[3:])._replace(error=math.nan if row[6] is None else row[6])
+            for row in sorted(rows, key=lambda row: (row[1] != method, -row[2]))
+            if not (strict and row[3] == "AUTO" and row[1] != method)
+        ]
+        for frame_id, rows in found.items()
+    }
+
+
+_DETECTION = ("sex", "photutils")
+
+
+def zero_points_table(conn: sa.Connection, *, frame_ids: Iterable[int] | None = None) -> pa.Table:
+    """Return the zero points that count, as an Arrow table, by frame.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    frame_ids : iterable of int, optional
+        Only of these frames.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns `ZERO_POINT_FIELDS`.
+    """
+    statement = _current().with_only_columns(*(zero_point.c[name] for name in ZERO_POINT_FIELDS))
+    statement = statement.where(sa.exists().where(frame_file.c.frame_id == zero_point.c.frame_id))
+    statement = statement.order_by(zero_point.c.frame_id, zero_point.c.zero_point_id)
+    parts = [statement] if frame_ids is None else [statement.where(in_ids(zero_point.c.frame_id, part)) for part in chunks(frame_ids)]
+    pieces = [_piece(plain_rows(conn, part)) for part in parts]
+    return pa.concat_tables(pieces) if pieces else _piece([])
+
+
+def details(conn: sa.Connection, run_id: int, frame_id: int) -> list[dict[str, Any]]:
+    """Return the zero points that a run made of a frame, with all that is recorded of them."""
+    query = sa.select(zero_point).where(zero_point.c.run_id == run_id, zero_point.c.frame_id == frame_id)
+    rows = [dict(row) for row in conn.execute(query.order_by(zero_point.c.zero_point_id)).mappings()]
+    return [row | {"details": None if row["details"] is None else json.loads(row["details"])} for row in rows]
+
+
+def recipe_of(conn: sa.Connection, run_id: int) -> dict[str, Any] | None:
+    """Return the parameters of a run that calibrated, None if there is no such run."""
+    query = sa.select(recipe.c.parameters).join(run, run.c.recipe_id == recipe.c.recipe_id)
+    text = conn.execute(query.where(run.c.run_id == run_id, recipe.c.method == "calibrate")).scalar()
+    return None if text is None else json.loads(text)
+
+
+def _current() -> sa.Select[Any]:
+    """Select from the zero points of each frame and method those of the newest run."""
+    # Correlated: for each frame one step into the index.
+    other = zero_point.alias()
+    same = sa.and_(other.c.frame_id == zero_point.c.frame_id, other.c.method == zero_point.c.method)
+    newest = sa.select(sa.func.max(other.c.run_id)).where(same).correlate(zero_point).scalar_subquery()
+    return sa.select(zero_point).where(zero_point.c.run_id == newest)
+
+
+def _piece(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(ZERO_POINT_FIELDS)
+    arrays = [pa.array(values, type=kind) for values, kind in zip(columns, ZERO_POINT_FIELDS.values(), strict=True)]
+    return pa.table(arrays, schema=pa.schema(ZERO_POINT_FIELDS.items()))
