@@ -209,6 +209,13 @@ ELLIPSE = (
     Column("FLAGS_ELIP", "int16", None, "meta.code.qual", "bits of flags.FLAGS_APER"),
 )
 
+# The elliptical ring around it, where one was asked for.
+ELLIPSE_ANNULUS = (
+    Column("BACKGROUND_ELIP", "float64", "count", "instr.skyLevel", "clipped median of the ring, per pixel"),
+    Column("BACKGROUNDERR_ELIP", "float64", "count", "stat.error;instr.skyLevel", "error of BACKGROUND_ELIP"),
+    Column("NPIX_ANNULUS_ELIP", "int32", "pix2", "phys.angArea", "pixels of the ring after clipping"),
+)
+
 # What a zero point adds to a catalog when it is read, for the measure FLUX_AUTO; `calibrated` renames it for the others.
 CALIBRATED = (
     Column("MAGSKY_AUTO", "float64", "mag", "phot.mag", "MAG_AUTO with its zero point: a calibrated magnitude"),
@@ -251,7 +258,7 @@ LIGHT_CURVE = (
 )
 
 _FAMILIES = (
-    *FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *PHOTUTILS, *FORCED, *ANNULUS, *ELLIPSE, *CALIBRATED, *LIGHT_CURVE
+    *FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *PHOTUTILS, *FORCED, *ANNULUS, *ELLIPSE, *ELLIPSE_ANNULUS, *CALIBRATED, *LIGHT_CURVE
 )  # fmt: skip
 _BY_NAME = {column.name: column for column in reversed(_FAMILIES)}
 
