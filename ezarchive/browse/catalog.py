@@ -1,36 +1,34 @@
-"""`Catalog`: what was measured on one frame; a file of the archive that is read when it is asked for, or a table in memory."""
+"""`Catalog`: the rows measured on one frame, with the pictures, regions, stamps and files that they can become."""
 
 from __future__ import annotations
 
-import html
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.io import fits
 
-from ezarchive import sky
-from ezarchive.browse.handle import ArchiveHandle
-from ezarchive.browse.selection import plain_number
-from ezarchive.catalogs.match import Matches, match_pixels, match_sky
-from ezarchive.catalogs.parquet import read_catalog, read_provenance
+from ezarchive.browse.catalogrows import CATALOG_TYPES, CatalogRows
+from ezarchive.browse.overlay import catalog_figure, drawn_by_default, matched_overlay, radius_in_pixels, region_list
+from ezarchive.browse.pictures import finish, outside_roots
+from ezarchive.catalogs.export import write_table
+from ezarchive.columns import suffix
 from ezarchive.errors import InputError
-from ezarchive.frames.record import Frame
+from ezarchive.files import atomic_write, encode_part
 from ezarchive.images.image import Image
-from ezarchive.screen import Info, help_text, say
+from ezarchive.plots.common import numbers
 
-CATALOG_TYPES = ("all", "reference", "valid", "transient", "candidate", "forced")
-"""What the rows of a catalog are, in the tutorial's words."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_FACTS = ("obsdate", "filter", "exptime", "ra", "dec", "fov_ra", "fov_dec", "objname", "observatory", "telname", "frame_id")
-_UNITS = {"coord": ("ALPHA_J2000", "DELTA_J2000", "arcsec"), "pixel": ("X_IMAGE", "Y_IMAGE", "pix")}
+__all__ = ["CATALOG_TYPES", "Catalog"]
 
 
-class Catalog:
+class Catalog(CatalogRows):
     """The sources of one frame and run, or the forced measurements of one frame.
 
     `data` is all rows, `target_data` those that were selected last (all, until `select_sources` or `apply_mask` is called).
@@ -70,313 +68,213 @@ class Catalog:
         If there is neither a table nor a file, or the type is unknown.
     """
 
-    def __init__(  # noqa: PLR0913  the facts of a catalog, each by name
-        self,
-        data: Table | str | os.PathLike[str] | None = None,
-        *,
-        frame: Frame | None = None,
-        path: str | os.PathLike[str] | None = None,
-        row: Any = None,
-        home: str | os.PathLike[str] | None = None,
-        handle: ArchiveHandle | None = None,
-        method: str | None = None,
-        run_id: int | None = None,
-        apertures: Sequence[float | None] = (),
-        seeing: float | None = None,
-        depth: float | None = None,
-        depth_aperture: float | None = None,
-        catalog_type: str = "all",
-        image: Image | None = None,
-    ) -> None:
-        if isinstance(data, (str, os.PathLike)):
-            data, path = None, data
-        if data is not None and not isinstance(data, Table):
-            raise InputError(f"data: must be a table or the path of a catalog, found {type(data).__name__}")
-        if catalog_type not in CATALOG_TYPES:
-            raise InputError(f"catalog_type={catalog_type!r}: must be one of {', '.join(CATALOG_TYPES)}")
-        home = handle.home if home is None and handle is not None else home
-        if path is None and row is not None and home is not None:
-            path = Path(home) / row.path
-        if data is None and path is None:
-            raise InputError("data, path: a table or a file must be given, found neither")
-        self.frame, self.row, self.catalog_type = frame, row, catalog_type
-        self.path = None if path is None else Path(path)
-        self._data = None if data is None else QTable(data, copy=False)
-        self._in_memory, self._handle, self._image = data is not None, handle, image
-        given = {"method": method, "run_id": run_id, "seeing": seeing, "depth": depth, "depth_aperture": depth_aperture}
-        self._given = {**given, "apertures": tuple(apertures) or None}
-        self._provenance: Mapping[str, Any] | None = None
-        self._selected: QTable | None = None
-
-    # ------------------------------------------------------------------ the rows
+    # ------------------------------------------------------------------ its image
 
     @property
-    def data(self) -> QTable:
-        """All rows, with units; a file is read at first use. Calibrated columns are there where the archive knows zero points."""
-        if self._data is None:
-            self._data = read_catalog(self.path)
-        return self._data
-
-    @property
-    def target_data(self) -> QTable:
-        """The selected rows; all of them where nothing was selected."""
-        return self.data if self._selected is None else self._selected
-
-    @property
-    def nsources(self) -> int:
-        """Number of rows."""
-        if self._data is None and self.row is not None:
-            return self.row.n_rows
-        return int(self._stored["rows"]) if self._data is None else len(self._data)
-
-    @property
-    def nselected(self) -> int:
-        """Number of selected rows."""
-        return self.nsources if self._selected is None else len(self._selected)
-
-    def __len__(self) -> int:
-        return self.nsources
-
-    def __getitem__(self, key: Any) -> Any:
-        """Return a column of `data` by its name, or a catalog of some of its rows (a slice, places, or truth values)."""
-        if isinstance(key, str):
-            return self.data[key]
-        try:
-            chosen = np.arange(self.nsources)[key]
-        except IndexError as err:
-            raise InputError(f"index {key!r}: must be a column, or rows among the {self.nsources}: {err}") from err
-        return self._with(self.data[np.atleast_1d(chosen)])
-
-    # ------------------------------------------------------------------ what is known of it
-
-    @property
-    def method(self) -> str | None:
-        """How it was measured."""
-        return self._fact("method")
-
-    @property
-    def frame_id(self) -> int | None:
-        """The frame's identity."""
-        return self._fact("frame_id") if self.frame is None else self.frame.frame_id
-
-    @property
-    def run_id(self) -> int | None:
-        """The run that measured it."""
-        return self._fact("run_id")
-
-    @property
-    def apertures(self) -> tuple[float | None, ...]:
-        """Diameters in arcsec in the order of the suffixes; None for one without a scale."""
-        return tuple(self._fact("apertures") or ())
-
-    @property
-    def info(self) -> Info:
-        """Frame and catalog by attribute, in the tutorial's words."""
-        known = self._frame_facts()
-        return Info(
-            path=None if self.path is None else str(self.path), target_img=known.pop("target_img"), obsdate=known["obsdate"],
-            filter=known["filter"], exptime=known["exptime"], depth=self._fact("depth"), seeing=self._fact("seeing"),
-            catalog_type=self.catalog_type, **{name: known[name] for name in _FACTS[3:-1]},
-            aperture_diameter_arcsec=list(self.apertures), frame_id=self.frame_id, run_id=self.run_id, method=self.method,
-            depth_aperture=self._fact("depth_aperture"),
-        )  # fmt: skip
-
-    def _frame_facts(self) -> dict[str, Any]:
-        frame = self.frame
-        if frame is None:
-            path = None if self._image is None or self._image.path is None else str(self._image.path)
-            return {**{name: self._stored.get(name) for name in _FACTS}, "target_img": path}
-        facts = {name: getattr(frame, name) for name in _FACTS if hasattr(frame, name)}
-        return {**facts, "obsdate": frame.date_obs, "fov_ra": frame.fov[0], "fov_dec": frame.fov[1], "target_img": frame.path}
-
-    def _fact(self, name: str) -> Any:
-        """Return what was given, else what the database says, else what the file says."""
-        if self._given.get(name) is not None:
-            return self._given[name]
-        if self.row is not None:
-            return getattr(self.row, name, None)
-        return self._stored.get(name)
-
-    @property
-    def _stored(self) -> Mapping[str, Any]:
-        """What the footer of the file says, or the table's own meta."""
-        if self._in_memory:
-            return self._data.meta
-        if self._provenance is None:
-            self._provenance = read_provenance(self.path)
-        return self._provenance
-
-    @property
-    def savepath(self) -> Path | None:
-        """The file in the archive that holds it; None for one that was only measured."""
-        return self.path
-
-    @property
-    def is_saved(self) -> bool:
-        """Whether its file is there."""
-        return self.path is not None and self.path.is_file()
-
-    # ------------------------------------------------------------------ selecting
-
-    def select_sources(
-        self, x: Any, y: Any = None, unit: str = "coord", matching_radius: Any = 5, *, nearest: bool = False
-    ) -> Catalog:  # fmt: skip
-        """Select the rows near positions; an earlier selection is forgotten.
-
-        Parameters
-        ----------
-        x, y : float, sequence, SkyCoord or str
-            ICRS degrees, or 0-based pixels for ``unit="pixel"``; `x` alone may be a SkyCoord or a sexagesimal text.
-        unit : {"coord", "pixel"}
-            What `x` and `y` are.
-        matching_radius : float, Quantity or str
-            Arcsec, or pixels for ``unit="pixel"``.
-        nearest : bool
-            Only the nearest row of each position, else every one within the radius.
-
-        Returns
-        -------
-        Catalog
-            The rows, by position and distance, with ``separation`` (arcsec or pix) and ``input_index``, the place of the position
-            from 0. A row that lies near two positions comes twice.
+    def image(self) -> Image:
+        """The image that was measured; its pixels are read when they are asked for.
 
         Raises
         ------
         InputError
-            If a position or the radius is not one, or the catalog has no such coordinates.
+            If none is known, or the frame's file cannot be read at present.
         """
-        first, second, distance = self._coordinates(unit)
-        radius = _radius(matching_radius, unit)
-        match = match_sky if unit == "coord" else match_pixels
-        found = match(first, second, *_positions(x, y, unit), radius, nearest=nearest)
-        self._selected = _matched(self.data, found, distance)
-        return self._with(self._selected)
+        if self._image is None:
+            if self.frame is None or self.frame.path is None:
+                raise InputError(f"{self!r}: its image is not known, so nothing can be drawn or cut; image= must be given")
+            self._image = Image(self.frame.path, self.frame.hdu, frame=self.frame)
+        return self._image
 
-    def apply_mask(self, mask: Any) -> Catalog:
-        """Take out of the selection the rows whose pixel is masked, or lies off the mask.
+    def show(  # noqa: PLR0913  the tutorial's arguments
+        self,
+        measure: str | Sequence[str] | None = None,
+        x: float | None = None,
+        y: float | None = None,
+        coord_type: str = "pixel",
+        zoom_radius_pixel: int | None = None,
+        downsample: int | None = None,
+        scale: str | tuple[float, float] = "zscale",
+        cmap: str = "gray",
+        figsize: tuple[float, float] = (12.5, 6),
+        title: str | None = None,
+        save_path: str | os.PathLike[str] | None = None,
+        close_fig: bool = False,
+    ) -> tuple[Figure, tuple[Axes, Axes]]:
+        """Draw the image with the selected rows, and beside it a box with the apertures in which they were measured.
 
         Parameters
         ----------
-        mask : array_like of bool, shape (ny, nx)
-            True is bad; the pixel of a row is the one that X_IMAGE and Y_IMAGE round to.
+        measure : str or list of str, optional
+            ``AUTO`` (Kron ellipses), ``APER``, ``APER_1`` ..., ``ELIP``; by default the Kron ellipses of detections, or all apertures
+            that were forced.
+        x, y : float, optional
+            Centre of the box, of the kind of `coord_type`; by default the source nearest to the mean position.
+        coord_type : {"pixel", "coord"}
+            Axes in 0-based pixels, or in RA and Dec.
+        zoom_radius_pixel : int, optional
+            Pixels of the box on each side of its centre; by default 250 for detections, else 100.
+        downsample : int, optional
+            Pixels of the whole image to average along each axis; by default as many as it takes.
+        scale, cmap, figsize, title, save_path, close_fig
+            As of ``ArchiveImage.show``.
 
         Returns
         -------
-        Catalog
-            The rows that are left.
+        figure, (left, right)
+            Data coordinates of both axes are pixels of the image.
         """
-        bad = np.asarray(mask)
-        if bad.ndim != 2 or bad.dtype.kind not in "biu":
-            raise InputError(f"mask: must be a 2-D array of bool (True is bad), found {bad.dtype} of shape {bad.shape}")
-        x, y = (plain_column(self.target_data, name) for name in _UNITS["pixel"][:2])
-        there = np.isfinite(x) & np.isfinite(y)
-        column, row = (np.rint(np.where(there, values, -1)).astype(int) for values in (x, y))
-        there &= (column >= 0) & (row >= 0) & (column < bad.shape[1]) & (row < bad.shape[0])
-        there[there] = bad[row[there], column[there]] == 0
-        self._selected = self.target_data[there]
-        return self._with(self._selected)
-
-    def clear(self) -> Catalog:
-        """Select all rows again, and let go of those that can be read again from the file."""
-        self._selected = None
-        if not self._in_memory:
-            self._data = None
-        return self
-
-    def copy(self) -> Catalog:
-        """Return a catalog that shares no table with this one; nothing is selected in it."""
-        if not self._in_memory:
-            return self._with(None)
-        return self._with(self.data.copy(copy_data=True))
-
-    def _with(self, data: QTable | None) -> Catalog:
-        """Return a catalog of the same frame and run with other rows; None: those of the file."""
-        given = {name: value for name, value in self._given.items() if name != "apertures"}
-        if data is not None:  # of rows in memory nothing is looked up in the file
-            given |= {name: self._fact(name) for name in given}
-        return Catalog(
-            data, frame=self.frame, path=self.path, row=self.row, handle=self._handle, catalog_type=self.catalog_type, image=self._image,
-            apertures=self.apertures if data is not None else self._given["apertures"] or (), **given,
+        image = self.image
+        centre = None if x is None or y is None else image._pixel(x, y, coord_type)
+        figure = catalog_figure(
+            image, self.target_data, measures=[measure] if isinstance(measure, str) else measure, centre=centre,
+            zoom_radius_pixel=zoom_radius_pixel, coord_type=coord_type, downsample=downsample, scale=scale, cmap=cmap,
+            title=title or f"{self._name()}: {self.nselected} sources", labels=self._labels(),
         )  # fmt: skip
+        finish(figure, self._handle, figsize=figsize, save_path=save_path, close_fig=close_fig)
+        return figure, tuple(figure.axes[:2])
 
-    def _coordinates(self, unit: str) -> tuple[np.ndarray, np.ndarray, str]:
-        if unit not in _UNITS:
-            raise InputError(f"unit={unit!r}: must be 'coord' or 'pixel'")
-        first, second, distance = _UNITS[unit]
-        return plain_column(self.data, first), plain_column(self.data, second), distance
+    def show_source(  # noqa: PLR0913  the tutorial's arguments
+        self,
+        ra: float,
+        dec: float,
+        unit: str = "coord",
+        matching_radius: Any = 5,
+        nearest: bool = False,
+        zoom_radius_pixel: int = 100,
+        downsample: int | None = None,
+        scale: str | tuple[float, float] = "zscale",
+        cmap: str = "gray",
+        figsize: tuple[float, float] = (12.5, 6),
+        title: str | None = None,
+        save_path: str | os.PathLike[str] | None = None,
+        close_fig: bool = False,
+    ) -> tuple[Figure, tuple[Axes, Axes]]:
+        """Draw the whole image and the surroundings of a position: in red what is asked for, in blue the rows that lie there.
 
-    # ------------------------------------------------------------------ how it reads
+        Parameters
+        ----------
+        ra, dec : float
+            ICRS degrees, or 0-based pixels for ``unit="pixel"``; the axes are of the same kind.
+        unit, matching_radius, nearest
+            As of `select_sources`; the red circle has this radius. What is selected stays selected.
+        zoom_radius_pixel : int
+            Pixels shown on each side of the position.
+        downsample, scale, cmap, figsize, title, save_path, close_fig
+            As of `show`.
 
-    def help(self) -> None:
-        """Print the public methods with their signatures."""
-        say(help_text(type(self)))
+        Returns
+        -------
+        figure, (left, right)
+            Data coordinates of both axes are pixels of the image.
+        """
+        image = self.image
+        found = self._near(ra, dec, unit, matching_radius, nearest=nearest)
+        centre = image._pixel(ra, dec, unit)
+        radius = radius_in_pixels(image, matching_radius, unit)
+        figure = catalog_figure(
+            image, found, measures=(), overlays=matched_overlay(found, radius, *centre), centre=centre, coord_type=unit,
+            zoom_radius_pixel=zoom_radius_pixel, downsample=downsample, scale=scale, cmap=cmap,
+            title=title or f"{self._name()}: {len(found)} found at {ra:.6f}, {dec:.6f}",
+        )  # fmt: skip
+        finish(figure, self._handle, figsize=figsize, save_path=save_path, close_fig=close_fig)
+        return figure, tuple(figure.axes[:2])
 
-    def _name(self) -> str:
-        if self.path is not None:
-            return self.path.name
-        return f"of {Path(self.frame.path).name}" if self.frame is not None and self.frame.path else "in memory"
+    def _labels(self) -> dict[str, str]:
+        """Return the names of the apertures by their sizes."""
+        sizes = {f"APER{suffix(i)}": f'{d:.4g}"' for i, d in enumerate(self.apertures) if d is not None}
+        return {"AUTO": "Kron ellipse", "ELIP": "ellipse", **sizes}
 
-    def __repr__(self) -> str:
-        facts = [f"{self.nsources} sources" if self.is_saved or self._data is not None or self.row is not None else "no file"]
-        if self._selected is not None:
-            facts.append(f"{self.nselected} selected")
-        given = (self._given["method"], self._given["run_id"]) if self.row is None else (self.row.method, self.row.run_id)
-        facts += [text for text, value in ((given[0], given[0]), (f"run {given[1]}", given[1])) if value is not None]
-        return f"<Catalog {self._name()}: {', '.join(facts)}>"
+    # ------------------------------------------------------------------ what it can become
 
-    def _repr_html_(self) -> str:
-        return f"<p><b>{html.escape(repr(self).strip('<>'))}</b></p>{self.target_data[:10]._repr_html_()}"
+    def to_region(self, path: str | os.PathLike[str] | None = None, measure: str | None = None, system: str = "pixel") -> Any:
+        """Return the apertures of the selected rows as regions, and write them for DS9 where a path is given.
 
+        Parameters
+        ----------
+        path : path, optional
+            A ``.reg`` file; it appears whole or not at all.
+        measure : str, optional
+            ``AUTO`` (Kron ellipses), ``APER``, ``APER_1`` ..., ``ELIP``; by default the first of these that the table holds.
+        system : {"pixel", "sky"}
+            Pixels of this very image (in the file 1-based, as DS9 counts them), or ICRS: through the local Jacobian, so that a region
+            lies right on any other image too.
 
-def plain_column(table: Table, name: str) -> np.ndarray:
-    """Return a column as bare floats, NaN where it is masked.
+        Returns
+        -------
+        regions.Regions
+            One a row, named after its NUMBER or target_id; rows without position or size have none.
 
-    Raises
-    ------
-    InputError
-        If the table lacks it.
-    """
-    if name not in table.colnames:
-        raise InputError(f"data: lacks the column {name!r}; it holds {', '.join(table.colnames[:12])}")
-    column = table[name]
-    values = np.asarray(getattr(getattr(column, "unmasked", column), "value", column), dtype=float)
-    mask = getattr(column, "mask", None)
-    return np.array(values) if mask is None else np.where(mask, np.nan, np.ma.getdata(values))
+        Raises
+        ------
+        InputError
+            If the table holds no such measure, or the image has no WCS.
+        """
+        table = self.target_data
+        if measure is None:
+            known = drawn_by_default(table)
+            measure = known[0] if known else "AUTO"
+        made = region_list(table, measure, system, self.image.wcs if system == "sky" else None)
+        if path is not None:
+            with atomic_write(outside_roots(path, self._handle, "path")) as stream:
+                stream.write(made.serialize(format="ds9").encode())
+        return made
 
+    def to_stamp(self, size: int | str | u.Quantity = 51, folder: str | os.PathLike[str] | None = None) -> list[Image | None]:
+        """Cut the surroundings of every selected row out of the image.
 
-def _positions(x: Any, y: Any, unit: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions as two arrays of plain numbers."""
-    if unit == "coord" and isinstance(x, SkyCoord):
-        if y is not None:
-            raise InputError("x, y: y must be left out when x is a SkyCoord")
-        return np.atleast_1d(x.icrs.ra.deg), np.atleast_1d(x.icrs.dec.deg)
-    if unit == "coord" and (isinstance(x, str) or (y is None and np.size(x) and isinstance(np.ravel(x)[0], str))):
-        texts = [x] if isinstance(x, str) and y is None else [(x, y)] if isinstance(x, str) else list(x)
-        places = [sky.parse_position(text, "x, y") for text in texts]
-        return np.array([ra for ra, _ in places]), np.array([dec for _, dec in places])
-    if y is None:
-        raise InputError(f"y: must be given with x={x!r}; only a SkyCoord or a text holds both")
-    wanted = u.deg if unit == "coord" else u.pix
-    numbers = [value.to_value(wanted) if isinstance(value, u.Quantity) else value for value in (x, y)]
-    try:
-        return tuple(np.atleast_1d(np.asarray(value, dtype=float)) for value in numbers)
-    except (TypeError, ValueError) as err:
-        raise InputError(f"x, y: must be numbers, found {x!r} and {y!r}") from err
+        Parameters
+        ----------
+        size : int, str or Quantity
+            Side in pixels, or an angle as ``"30 arcsec"``.
+        folder : path, optional
+            Also write every stamp there, as ``<catalog>.<NUMBER or target_id>.fits`` with its WCS.
 
+        Returns
+        -------
+        list of Image or None
+            One a row, with ``corner`` and ``wcs``; smaller at the edges, None for a row without a position on the image.
+        """
+        table, (ny, nx) = self.target_data, self.image.shape
+        name = "target_id" if "target_id" in table.colnames else "NUMBER"
+        stamps: list[Image | None] = []
+        for x, y, label in zip(numbers(table["X_IMAGE"]), numbers(table["Y_IMAGE"]), table[name], strict=True):
+            on_image = -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5
+            stamps.append(self.image.cutout(x, y, size) if on_image else None)
+            if folder is not None and stamps[-1] is not None:
+                stem = Path(self._name().removeprefix("of ")).stem
+                self._write_stamp(stamps[-1], Path(folder) / f"{stem}.{encode_part(str(label))}.fits")
+        return stamps
 
-def _radius(radius: Any, unit: str) -> float:
-    if isinstance(radius, str) and unit == "coord":
-        return sky.parse_angle(radius, "matching_radius") * 3600.0
-    number = plain_number("matching_radius", radius, _UNITS[unit][2])
-    if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
-        raise InputError(f"matching_radius={radius!r}: must be a number{' or an angle' if unit == 'coord' else ''}")
-    return float(number)
+    def _write_stamp(self, stamp: Image, path: Path) -> None:
+        header = fits.Header() if stamp.wcs is None else stamp.wcs.to_header(relax=True)
+        header["FRAME_ID"] = (self.frame_id, "frame of the archive that it was cut from")
+        header["CORNER_X"] = (stamp.corner[0], "column of its first pixel there, 0-based")
+        header["CORNER_Y"] = (stamp.corner[1], "row of its first pixel there, 0-based")
+        with atomic_write(outside_roots(path, self._handle, "folder")) as stream:
+            fits.PrimaryHDU(np.asarray(stamp.data), header).writeto(stream)
 
+    def write(self, path: str | os.PathLike[str], format: str | None = None) -> Path:
+        """Write the selected rows for other programs.
 
-def _matched(data: QTable, found: Matches, unit: str) -> QTable:
-    table = data[found.row]
-    table["separation"] = u.Quantity(found.separation, unit)
-    table["separation"].info.description = "distance from the position asked for"
-    table["input_index"] = found.wanted.astype(np.int32)
-    table["input_index"].info.description = "place of the position in the list, from 0"
-    return table
+        Parameters
+        ----------
+        path : path
+            ``.ecsv``, ``.csv``, ``.fits``, ``.vot`` (or ``.xml``) or ``.parquet``; the file appears whole or not at all.
+        format : str, optional
+            ``ecsv``, ``csv``, ``fits``, ``votable`` or ``parquet``, where the suffix does not tell. All but CSV hold units and meanings.
+
+        Returns
+        -------
+        Path
+            The file. It is a copy: `savepath` stays the archive's own.
+
+        Raises
+        ------
+        InputError
+            If the format is none of these, or the path is the archive's own file or lies in a data root.
+        """
+        path = outside_roots(path, self._handle, "path")
+        if self.path is not None and path.resolve() == self.path.resolve():
+            raise InputError(f"path={str(path)!r}: must not be the archive's own file of this catalog, which is never changed")
+        facts = {name: value for name, value in self.info.items() if name not in ("path", "catalog_type")}
+        return write_table(self.target_data, path, format, facts=facts)

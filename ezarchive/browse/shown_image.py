@@ -10,16 +10,14 @@ import numpy as np
 
 from ezarchive import plots
 from ezarchive.browse.handle import ArchiveHandle
+from ezarchive.browse.pictures import averaged_pixels, finish, wcs_for
 from ezarchive.errors import InputError
 from ezarchive.images.image import Image
-from ezarchive.screen import display
+from ezarchive.photometry.ellipses import jacobian_at, on_pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_UNITS = ("pixel", "coord")
-
 
 class ShownImage(Image):
     """An image of a file that can draw itself; ``_handle`` is its archive's, if it has one."""
@@ -49,7 +47,7 @@ class ShownImage(Image):
         scale : str or (float, float)
             ``"zscale"``, ``"minmax"``, or the values of black and white.
         downsample : int or None
-            Pixels to average along each axis; None: as many as it takes.
+            Pixels to average along each axis; None: as many as it takes. The file is read a strip at a time.
         figsize : tuple of float
             Inches.
         title : str, optional
@@ -64,9 +62,8 @@ class ShownImage(Image):
         figure, axes
             Data coordinates are pixels of the image.
         """
-        figure = plots.image(
-            self.data, wcs=self._wcs_for(coord_type), limits=scale, downsample=downsample, cmap=cmap, title=title or self.path.name
-        )
+        pixels = averaged_pixels(self, downsample)
+        figure = plots.image(pixels, wcs=wcs_for(self, coord_type), limits=scale, cmap=cmap, title=title or self.path.name)
         return self._shown(figure, figsize, save_path, close_fig)
 
     def show_position(  # noqa: PLR0913  the tutorial's arguments
@@ -77,6 +74,7 @@ class ShownImage(Image):
         a_arcsec: float | None = None,
         b_arcsec: float | None = None,
         theta_deg: float = 0.0,
+        theta_frame: str = "pixel",
         coord_type: str = "pixel",
         downsample: int | None = 1,
         zoom_radius_pixel: int = 100,
@@ -98,7 +96,9 @@ class ShownImage(Image):
         a_arcsec, b_arcsec : float, optional
             Semi-axes of an ellipse, in place of a circle.
         theta_deg : float
-            Of its major axis, counter-clockwise from +x.
+            Of its major axis.
+        theta_frame : {"pixel", "sky"}
+            Whether it is counted counter-clockwise from +x, or from north through east; as of ``elliptical_photometry``.
         zoom_radius_pixel : int
             Pixels shown on each side of the position.
         downsample, cmap, scale, figsize, save_path, title, close_fig
@@ -109,9 +109,9 @@ class ShownImage(Image):
         figure, axes
             Data coordinates are pixels of the whole image.
         """
-        wcs = self._wcs_for(coord_type)
+        wcs = wcs_for(self, coord_type)
         column, row = self._pixel(x, y, coord_type)
-        aperture = self._aperture(column, row, radius_arcsec, a_arcsec, b_arcsec, theta_deg)
+        aperture = self._aperture(column, row, radius_arcsec, a_arcsec, b_arcsec, theta_deg, theta_frame)
         if isinstance(zoom_radius_pixel, bool) or int(zoom_radius_pixel) != zoom_radius_pixel or zoom_radius_pixel < 1:
             raise InputError(f"zoom_radius_pixel={zoom_radius_pixel!r}: must be a whole number from 1")
         piece = self.cutout(column, row, 2 * int(zoom_radius_pixel) + 1)
@@ -121,8 +121,8 @@ class ShownImage(Image):
         )  # fmt: skip
         return self._shown(figure, figsize, save_path, close_fig)
 
-    def _aperture(
-        self, x: float, y: float, radius: float | None, a: float | None, b: float | None, theta: float
+    def _aperture(  # noqa: PLR0913  the tutorial's arguments
+        self, x: float, y: float, radius: float | None, a: float | None, b: float | None, theta: float, frame: str
     ) -> list[tuple[float, ...]]:
         """Return the aperture in pixels, as `plots.image` takes it; none where none is asked for."""
         sizes = {"radius_arcsec": radius, "a_arcsec": a, "b_arcsec": b}
@@ -133,32 +133,19 @@ class ShownImage(Image):
             raise InputError("radius_arcsec, a_arcsec, b_arcsec: must be a radius, or both semi-axes, or none of them")
         if radius is not None:
             return [(x, y, radius / self._arcsec_per_pixel("radius_arcsec"))]
-        if a is not None and b is not None:
-            scale = self._arcsec_per_pixel("a_arcsec")
-            return [(x, y, a / scale, b / scale, float(theta or 0.0))]
-        return []
-
-    def _wcs_for(self, coord_type: str) -> Any:
-        if coord_type not in _UNITS:
-            raise InputError(f"coord_type={coord_type!r}: must be 'pixel' or 'coord'")
-        if coord_type == "coord" and self.wcs is None:
-            raise InputError(f"coord_type='coord': {self.path} has no WCS that works; must be 'pixel'")
-        return self.wcs if coord_type == "coord" else None
+        if a is None or b is None:
+            return []
+        self._arcsec_per_pixel("a_arcsec")
+        local = jacobian_at(self.wcs, np.array([x]), np.array([y]))
+        # The very function that a measurement takes its ellipse from.
+        made = on_pixels(
+            np.array([float(a)]), np.array([float(b)]), np.array([float(theta or 0.0)]), theta_frame=frame, unit="arcsec", jacobian=local
+        )
+        return [(x, y, float(made.a[0]), float(made.b[0]), float(made.theta[0]))]
 
     def _shown(self, figure: Figure, figsize: tuple[float, float], save_path: Any, close_fig: bool) -> tuple[Figure, Axes]:
-        figure.set_size_inches(*figsize)
-        if save_path is not None:
-            plots.save(figure, self._outside_roots(Path(save_path)))
-        if not close_fig:
-            display(figure)
+        finish(figure, self._handle, figsize=figsize, save_path=save_path, close_fig=close_fig)
         return figure, figure.axes[0]
-
-    def _outside_roots(self, path: Path) -> Path:
-        roots = {} if self._handle is None else self._handle.settings.roots
-        for name, root in roots.items():
-            if path.resolve().is_relative_to(root.path.resolve()):
-                raise InputError(f"save_path={str(path)!r}: must not lie in data root {name!r}, where ezarchive never writes")
-        return path
 
     def _arcsec_per_pixel(self, name: str) -> float:
         if self.pixel_scale is None:
