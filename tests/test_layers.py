@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ezarchive"
-GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "files", "pool", "screen", "times", "plots"}
+GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets", "files", "pool", "screen", "times", "plots"}
 VERBS = {"archive", "ask", "batch", "browse", "demo", "index", "indexing", "maps", "measure", "nightly", "verify"}
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "catalogs", "database", "simulate"}
@@ -89,7 +89,7 @@ def test_imports_go_down(path):
 
 
 def test_ground_imports_only_downwards():
-    order = ["errors", "files", "config", "columns", "flags", "magnitudes", "sky", "pool", "screen", "times", "plots"]
+    order = ["errors", "files", "config", "columns", "flags", "magnitudes", "sky", "targets", "pool", "screen", "times", "plots"]
     for path in modules():
         name = name_of(path)
         if name in GROUND:

@@ -96,7 +96,7 @@ class ForcedOptions:
                 raise InputError(f"{name}: must be a whole number from 0, found {getattr(self, name)!r}")
 
 
-def circular(
+def circular(  # noqa: PLR0913 - what may be known of an image
     data: np.ndarray | Cutouts,
     x: np.ndarray,
     y: np.ndarray,
@@ -168,7 +168,7 @@ def circular(
     return forcedtable.circular_table(values, found, [2 * radius for radius in radii], ring=options.annulus_width is not None)
 
 
-def elliptical(
+def elliptical(  # noqa: PLR0913 - what may be known of an image
     data: np.ndarray | Cutouts,
     x: np.ndarray,
     y: np.ndarray,
