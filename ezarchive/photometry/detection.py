@@ -91,7 +91,7 @@ def _measure(pixels: Pixels, options: SexOptions, found: Detected, sky: _Sky) ->
     values["CLASS_STAR"] = stellarity.class_star(
         values, pixels, seeing=options.seeing_fwhm, gain=options.gain, saturation=options.satur_level
     )
-    values["FLAGS"] = source_flags(objects, measures.bits, objects["peak"] + np.nan_to_num(level), options.satur_level)
+    values["FLAGS"] = source_flags(found, measures.bits, objects["peak"] + np.nan_to_num(level), options.satur_level)
     return sourcetable.build(values, measures.apertures, options.phot_apertures)
 
 

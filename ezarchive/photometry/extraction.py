@@ -35,6 +35,12 @@ class Detected(NamedTuple):
         The noise that thresholds were made of.
     member_source, member_y, member_x : ndarray of int32, shape (number of detected pixels,)
         Source (from 0), row and column of every pixel that belongs to one, source by source; in any order within a source.
+    loose_y, loose_x : ndarray of int32, or None
+        Row and column of the pixels above the threshold that belong to no source and yet stay masked for their neighbours, as in
+        SExtractor: those of groups of fewer than ``detect_minarea`` pixels, and of what cleaning removed the pixels in the last row of its
+        group of pixels (before deblending), unless a source swallowed it whose group ended in a later row. None if they were not listed.
+    eaten_flag : ndarray of int16, shape (n,), or None
+        sep's flags, but ``OBJ_MERGED``, of what each source swallowed in cleaning. None if that is not known.
     """
 
     objects: np.ndarray
@@ -43,6 +49,9 @@ class Detected(NamedTuple):
     member_source: np.ndarray
     member_y: np.ndarray
     member_x: np.ndarray
+    loose_y: np.ndarray | None = None
+    loose_x: np.ndarray | None = None
+    eaten_flag: np.ndarray | None = None
 
 
 def detect(pixels: Pixels, options: SexOptions) -> Detected:

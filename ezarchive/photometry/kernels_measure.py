@@ -1,8 +1,8 @@
 """Compiled measurements of one source after the other: isophote, Kron ellipse, curve of growth, window, circles.
 
 They are SExtractor's (Bertin & Arnouts 1996, A&AS 117, 393; manual, chapters "Measurements" and "Photometry"), the masking of neighbours
-included. Every pixel has a status byte, the sum of bits below. While a source is measured its own pixels lose the bit ``SOURCE``, so that what
-is left are its neighbours' and those that were detected but belong to no source.
+included. Every pixel has a status byte, the sum of bits below. While a source is measured its own pixels lose the bit ``SOURCE``: what
+has it then are the pixels of its neighbours.
 """
 
 from __future__ import annotations

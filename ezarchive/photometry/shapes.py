@@ -130,7 +130,9 @@ def _image(
     kernels.mark(status, members.y, members.x, SOURCE)
     noise = pixels.noise if pixels.has_map else np.zeros((1, 1), pixels.data.dtype)
     hidden = _HIDDEN[options.mask_type]
-    if hidden & LOOSE:
+    if hidden & LOOSE and found.loose_y is not None:
+        kernels.mark(status, found.loose_y, found.loose_x, LOOSE)
+    elif hidden & LOOSE:
         limit = found.noise if isinstance(found.noise, np.ndarray) else np.full((1, 1), found.noise, pixels.data.dtype)
         kernel = KERNEL / KERNEL.sum() if options.filter else np.pad([[1.0]], 1)
         kernels.mark_loose(status, pixels.data, limit, options.detect_thresh, kernel.astype(pixels.data.dtype), options.detect_minarea)
