@@ -15,6 +15,17 @@ import sep
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ezarchive.errors import InputError, MeasurementError
+from ezarchive.images.spline import (
+    Coefficients,
+    abscissa_y,
+    coefficients,
+    cubic,
+    curvature,
+    runs,
+    spline_matrix,
+    spline_matrix_x,
+    stamps,
+)
 
 _BLOCK_PIXELS = 65536
 """Pixels evaluated at once: they stay in the cache, and the matrix product is too small for BLAS to start threads."""
@@ -92,6 +103,34 @@ class MeshBackground:
         """Return the noise per pixel at 0-based pixel positions."""
         return self._points(self.rms_nodes, x, y)
 
+    def level_stamps(self, y0: np.ndarray, x0: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Evaluate the level on many stamps of one size, which may go on beyond the image.
+
+        Parameters
+        ----------
+        y0, x0 : ndarray of int, shape (n,)
+            First row and column of each.
+        shape : tuple of two ints
+            Rows and columns of a stamp.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, rows, columns)
+        """
+        return stamps(self._level_coefficients, self.box_size, y0, x0, shape)
+
+    def rms_stamps(self, y0: np.ndarray, x0: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Evaluate the noise per pixel on many stamps, as `level_stamps`."""
+        return stamps(self._rms_coefficients, self.box_size, y0, x0, shape)
+
+    @cached_property
+    def _level_coefficients(self) -> Coefficients:
+        return coefficients(self.level_nodes)
+
+    @cached_property
+    def _rms_coefficients(self) -> Coefficients:
+        return coefficients(self.rms_nodes)
+
     def subtract(self, data: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Subtract the level from an image.
 
@@ -159,15 +198,15 @@ class MeshBackground:
     def _blocks(self, nodes: np.ndarray, rows: slice, cols: slice, dtype: np.dtype) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the map row block by row block; within an interval of nodes it is a product of thin matrices."""
         ny = nodes.shape[0]
-        along_x = _spline_matrix_x(np.arange(cols.start, cols.stop), self.box_size[1], nodes.shape)
+        along_x = spline_matrix_x(np.arange(cols.start, cols.stop), self.box_size[1], nodes.shape)
         values = nodes @ along_x.T
-        curves = _curvature(ny) @ values
+        curves = curvature(ny) @ values
         # The large common part is added in double precision, so that single precision serves for the rest.
         middle = float(np.median(nodes))
         stacked = np.concatenate([values - middle, curves]).astype(dtype)
-        interval, weights = _cubic(_abscissa_y(np.arange(rows.start, rows.stop), self.box_size[0]), ny)
+        interval, weights = cubic(abscissa_y(np.arange(rows.start, rows.stop), self.box_size[0]), ny)
         limit = max(_BLOCK_PIXELS // max(cols.stop - cols.start, 1), 1)
-        for first, last in _runs(interval, limit):
+        for first, last in runs(interval, limit):
             i = interval[first]
             pieces = stacked[[i, min(i + 1, ny - 1), ny + i, min(ny + i + 1, 2 * ny - 1)]]
             block = weights[first:last].astype(dtype) @ pieces
@@ -179,8 +218,8 @@ class MeshBackground:
         flat_x, flat_y, out = x.ravel(), y.ravel(), np.empty(x.size)
         for first in range(0, x.size, 4096):
             part = slice(first, first + 4096)
-            along_y = _spline_matrix(_abscissa_y(flat_y[part], self.box_size[0]), nodes.shape[0])
-            along_x = _spline_matrix_x(flat_x[part], self.box_size[1], nodes.shape)
+            along_y = spline_matrix(abscissa_y(flat_y[part], self.box_size[0]), nodes.shape[0])
+            along_x = spline_matrix_x(flat_x[part], self.box_size[1], nodes.shape)
             out[part] = np.sum((along_y @ nodes) * along_x, axis=1)
         return out.reshape(x.shape)
 
@@ -296,70 +335,6 @@ def _typical_noise(rms: np.ndarray) -> float:
     """Return the median over boxes, or over those with any noise if most have none, as SExtractor does."""
     noise = float(np.median(rms))
     return noise if noise > 0 or not rms.any() else float(np.median(rms[rms > 0]))
-
-
-def _abscissa_y(y: np.ndarray, box: int) -> np.ndarray:
-    return np.asarray(y, float) / box - 0.5
-
-
-def _abscissa_x(x: np.ndarray, box: int) -> np.ndarray:
-    return (np.asarray(x, float) + 0.5) / box - 0.5
-
-
-def _cubic(at: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the interval of each abscissa and the weights of its two nodes and of their two curvatures."""
-    if n == 1:
-        return np.zeros(len(at), np.int64), np.tile([1.0, 0.0, 0.0, 0.0], (len(at), 1))
-    interval = np.clip(np.floor(at).astype(np.int64), 0, n - 2)
-    right = at - interval
-    left = 1.0 - right
-    return interval, np.stack([left, right, left**3 - left, right**3 - right], axis=-1)
-
-
-def _curvature(n: int) -> np.ndarray:
-    """Return the matrix from the nodes of SExtractor's spline to its curvature at them.
-
-    A natural cubic spline would solve the tridiagonal system ``c[k-1] + 4 c[k] + c[k+1] = second difference``. SExtractor's back
-    substitution divides by 6 on the way rather than at the end; the map that it subtracts is made so, and hence this one.
-    """
-    second = np.zeros((n, n))
-    inner = np.arange(1, n - 1)
-    second[inner, inner - 1], second[inner, inner], second[inner, inner + 1] = 1.0, -2.0, 1.0
-    factor, forward, curvature = np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
-    for k in inner:
-        factor[k] = -1.0 / (factor[k - 1] + 4.0)
-        forward[k] = factor[k] * (forward[k - 1] - 6.0 * second[k])
-    for k in inner[::-1]:
-        curvature[k] = (factor[k] * curvature[k + 1] + forward[k]) / 6.0
-    return curvature
-
-
-def _spline_matrix_x(x: np.ndarray, box: int, counts: tuple[int, int]) -> np.ndarray:
-    # In a mesh of a single row SExtractor joins the nodes by straight lines.
-    return _spline_matrix(_abscissa_x(x, box), counts[1], curved=counts[0] > 1)
-
-
-def _spline_matrix(at: np.ndarray, n: int, *, curved: bool = True) -> np.ndarray:
-    """Return the matrix from ``n`` nodes to the values of their spline at abscissae (in units of the node distance)."""
-    interval, weights = _cubic(at, n)
-    follow = np.minimum(interval + 1, n - 1)
-    line = np.arange(len(at))
-    direct = np.zeros((len(at), n))
-    direct[line, interval] = weights[:, 0]
-    direct[line, follow] += weights[:, 1]
-    if not curved or n < 3:
-        return direct
-    bent = np.zeros((len(at), n))
-    bent[line, interval], bent[line, follow] = weights[:, 2], weights[:, 3]
-    return direct + bent @ _curvature(n)
-
-
-def _runs(interval: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of equal interval, none longer than a limit."""
-    edges = np.flatnonzero(np.diff(interval)) + 1
-    for first, last in zip(np.r_[0, edges], np.r_[edges, len(interval)], strict=True):
-        for start in range(int(first), int(last), limit):
-            yield start, min(start + limit, int(last))
 
 
 def _whole_steps(name: str, part: slice, size: int) -> slice:
