@@ -11,7 +11,7 @@ from typing import Any
 _HOMES = {
     "Archive": "ezarchive.archive",
     "ArchiveImage": "ezarchive.browse",
-    "BatchReport": "ezarchive.batch",
+    "BatchReport": "ezarchive.driver",
     "DataBrowser": "ezarchive.browse",
     "EzarchiveError": "ezarchive.errors",
     "Frame": "ezarchive.frames.record",

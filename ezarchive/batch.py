@@ -5,60 +5,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from ezarchive import columns, pool
+from ezarchive import columns, driver, pool
 from ezarchive.catalogs import paths
-from ezarchive.database import filerows, queries, runs, tables, troubles
-from ezarchive.errors import CodedError, InputError
-from ezarchive.files import Lock, is_temporary
+from ezarchive.database import queries, runs, tables
+from ezarchive.driver import BatchReport, Driver
+from ezarchive.errors import InputError
+from ezarchive.files import Lock
 from ezarchive.frames.record import Frame
-from ezarchive.measure import METHODS, Done, MeasureOptions, Task, measure_frame
+from ezarchive.measure import METHODS, MeasureOptions, Task, measure_frame
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
 
+__all__ = ["BatchReport", "frames_of", "measure", "pin"]
+
 LOCK_NAME = ".measure.lock"
-PACKAGES = ("ezarchive", "astropy", "numpy", "sep", "pyarrow")
 BYTES_PER_PIXEL = 14
 BYTES_PER_WORKER = 250e6
+_ORIGINS = 500
 _FRAMES = "frame of an archive (a FrameSet, frames, images, frame ids or a table with frame_id are)"
-
-
-@dataclass(frozen=True)
-class BatchReport:
-    """What a batch did: counts of frames, and why some failed.
-
-    ``failed`` lists ``(path, code, message)``; the same stands in the table ``quarantine`` (stage ``measure``).
-    """
-
-    method: str
-    run_id: int | None
-    measured: int
-    skipped: int
-    failed: tuple[tuple[str, str, str], ...]
-    sources: int
-    elapsed: float
-    frame_ids: tuple[int, ...] = field(default=(), repr=False)
-
-    @property
-    def ok(self) -> bool:
-        """Whether no frame failed."""
-        return not self.failed
-
-    def __str__(self) -> str:
-        run = "no run" if self.run_id is None else f"run {self.run_id}"
-        first = (
-            f"{self.method}: {self.measured} frames measured ({self.sources} sources), {self.skipped} already done, "
-            f"{len(self.failed)} failed; {run}; {self.elapsed:.1f} s"
-        )
-        return "\n".join([first, *(f"  {path}: {code}: {message}" for path, code, message in self.failed)])
 
 
 def measure(
@@ -68,6 +37,7 @@ def measure(
     method: str | None = None,
     workers: int | None = None,
     memory_gb: float | None = None,
+    executor: Any = None,
     again: bool = False,
     progress: bool | None = None,
     **options: Any,
@@ -80,11 +50,15 @@ def measure(
     frames : FrameSet, DataBrowser, iterable of frames, images or frame ids, optional
         What to measure; by default every science frame that is there.
     method : str, optional
-        ``"sex"``: detection and photometry with SExtractor's meaning of its parameters. The one in ``ezarchive.toml`` by default.
+        ``"sex"``: detection and photometry with SExtractor's meaning of its parameters; ``"photutils"``: the same columns measured by
+        photutils. The one in ``ezarchive.toml`` by default.
     workers : int, optional
-        Processes; by default the cores, as far as the memory reaches.
+        Processes; by default the cores, as far as the memory reaches. On a cluster: frames at work at once; by default one a thread.
     memory_gb : float, optional
-        Memory that all workers may use together; by default 80 % of what is free.
+        Memory that all workers may use together; by default 80 % of what is free, or what the cluster's workers are allowed.
+    executor : str or distributed.Client, optional
+        ``"processes"`` of this machine (the default), or a Dask cluster: ``"dask://host:port"`` of its scheduler, or a client. Its workers
+        must see home and data roots under the same paths; only this process writes the database.
     again : bool
         Measure also frames that this recipe has measured already, in a new run.
     progress : bool, optional
@@ -108,17 +82,20 @@ def measure(
     Notes
     -----
     "Already measured" is judged by recipe: method, parameters and apertures, not by versions. A frame whose current catalog has been
-    deleted is measured again, unless the recipe has another one of it. A batch that was stopped resumes the run that it had begun:
-    whole catalogs that lack their row are taken over, the rest is measured.
+    deleted is measured again, unless the recipe has another one of it. A batch that was stopped (Ctrl-C, a kill, a cluster that ends)
+    resumes the run that it had begun: whole catalogs that lack their row are taken over, the rest is measured.
     """
     started = time.monotonic()
-    method = method or archive.settings.measure.method
+    settings = archive.settings.measure
+    method = method or settings.method
     if method not in METHODS:
         raise InputError(f"method={method!r}: must be one of {', '.join(METHODS)}")
-    recipe = MeasureOptions.from_arguments({**archive.settings.measure.options, **options})
-    workers = workers if workers is not None else archive.settings.measure.workers
-    memory_gb = memory_gb if memory_gb is not None else archive.settings.measure.memory_gb
+    recipe = MeasureOptions.from_arguments({**settings.options, **options}, method)
+    workers = workers if workers is not None else settings.workers
+    memory_gb = memory_gb if memory_gb is not None else settings.memory_gb
+    executor = executor if executor is not None else settings.executor
     pool.worker_count(workers, memory_gb=memory_gb)  # wrong arguments are told before any work
+    pool.check_executor(executor)
     with Lock(archive.home / LOCK_NAME, what="measure"):
         chosen = None if frames is None and not again else frames_of(archive, frames)
         with archive.database.begin() as conn:
@@ -129,21 +106,36 @@ def measure(
                 done = set() if again else runs.measured(conn, recipe_id, [frame.frame_id for frame in chosen])
                 done -= _without_file(conn, archive.home, method, recipe_id, done)
                 todo, meant = [frame for frame in chosen if frame.frame_id not in done], len(chosen)
-            run = runs.open_run(conn, recipe_id, _versions()) if todo else None
+            run = runs.open_run(conn, recipe_id, driver.versions()) if todo else None
             if run is None and meant:
                 runs.close_unfinished(conn, recipe_id)
-        run_id = None if run is None else run.run_id
-        if run is not None and run.resumed:
-            _remove_leftovers(archive.home / paths.CATALOGS / str(run.run_id))
-        batch = _Batch(archive, method, recipe_id, run_id, recipe)
-        if run_id is not None:
-            largest = max(frame.naxis1 * frame.naxis2 for frame in todo)
-            count = pool.worker_count(workers, bytes_each=BYTES_PER_WORKER + BYTES_PER_PIXEL * largest, memory_gb=memory_gb)
-            batch.work(todo, min(count, len(todo)), progress)
-    return BatchReport(
-        method, run_id, len(batch.measured), meant - len(todo), tuple(batch.failed), batch.sources,
-        time.monotonic() - started, tuple(batch.measured),
-    )  # fmt: skip
+        skipped = meant - len(todo)
+        if run is None:
+            return BatchReport(method, None, 0, skipped, (), 0, time.monotonic() - started)
+        if run.resumed:
+            for folder in (paths.CATALOGS, paths.MAPS):
+                driver.remove_leftovers(archive.home / folder / str(run.run_id))
+        work = Driver(archive, run.run_id, method)
+        needed = BYTES_PER_WORKER + BYTES_PER_PIXEL * max(frame.naxis1 * frame.naxis2 for frame in todo)
+        with driver.crew(executor, workers, memory_gb, needed, len(todo)) as team:
+            work.work(measure_frame, _tasks(archive, todo, run.run_id, recipe_id, method, recipe), len(todo), team, progress)
+    elapsed = time.monotonic() - started
+    return BatchReport(method, run.run_id, len(work.measured), skipped, tuple(work.failed), work.sources, elapsed, tuple(work.measured))
+
+
+def _tasks(archive: Archive, frames: list[Frame], run_id: int, recipe_id: int, method: str, options: MeasureOptions) -> Iterator[Task]:
+    provenance = {"method": method, "recipe_id": recipe_id, "parameters": options.parameters(), "versions": driver.versions()}
+    for start in range(0, len(frames), _ORIGINS):
+        part = frames[start : start + _ORIGINS]
+        with archive.database.connect() as conn:
+            origins = queries.origins(conn, [frame.frame_id for frame in part])
+        for frame in part:
+            names = {column.name: getattr(frame, column.name) for column in columns.NAMES}
+            relative = str(paths.catalog_path(run_id, frame.frame_id, names=names, relpath=frame.relpath))
+            yield Task(
+                frame=frame, run_id=run_id, method=method, options=options, home=archive.home, relpath=relative,
+                saturation_origin=origins.get(frame.frame_id, {}).get("saturation"), provenance=provenance,
+            )  # fmt: skip
 
 
 def pin(archive: Archive, run_id: int | None, *, method: str = "sex") -> int:
@@ -155,7 +147,7 @@ def pin(archive: Archive, run_id: int | None, *, method: str = "sex") -> int:
     run_id : int or None
         The run, as ``Archive.runs`` lists them; None: each frame's newest catalog counts again.
     method : str
-        With None: whose catalogs.
+        With None: whose catalogs (``sex``, ``photutils``, ``circular``, ``elliptical``).
 
     Returns
     -------
@@ -237,71 +229,3 @@ def _without_file(conn: Any, home: Path, method: str, recipe_id: int, frame_ids:
 
 def _exists(home: Path, path: str) -> bool:
     return os.path.exists(f"{home}/{path}")  # noqa: PTH110  there may be a million
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in PACKAGES}
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a batch that was killed; the lock says that nobody is writing them."""
-    for place, _, names in os.walk(folder):
-        for name in filter(is_temporary, names):
-            (Path(place) / name).unlink(missing_ok=True)
-
-
-class _Batch:
-    """The frames of one run on their way: tasks out, rows in; only this process writes the database."""
-
-    def __init__(self, archive: Archive, method: str, recipe_id: int, run_id: int | None, options: MeasureOptions) -> None:
-        self.archive, self.method, self.recipe_id, self.run_id, self.options = archive, method, recipe_id, run_id, options
-        self.measured: list[int] = []
-        self.failed: list[tuple[str, str, str]] = []
-        self.sources = 0
-
-    def work(self, frames: list[Frame], workers: int, progress: bool | None) -> None:
-        hidden = None if progress is None else not progress
-        results = pool.run(measure_frame, self._tasks(frames), workers)
-        with tqdm(total=len(frames), desc="measure", unit="frame", disable=hidden) as bar:
-            for task, result in results:
-                if isinstance(result, Done):
-                    self._record(task, result)
-                else:
-                    self._fail(task, result)
-                bar.update()
-        with self.archive.database.begin() as conn:
-            runs.close_run(conn, self.run_id, {"n_failed": len(self.failed)})
-
-    def _tasks(self, frames: Iterable[Frame]) -> Iterator[Task]:
-        assert self.run_id is not None
-        versions = _versions()
-        for frame in frames:
-            with self.archive.database.connect() as conn:
-                origin = queries.origin(conn, frame.frame_id)
-            names = {column.name: getattr(frame, column.name) for column in columns.NAMES}
-            relative = str(paths.catalog_path(self.run_id, frame.frame_id, names=names, relpath=frame.relpath))
-            provenance = {"method": self.method, "recipe_id": self.recipe_id, "parameters": self.options.parameters(), "versions": versions}
-            yield Task(
-                frame=frame, run_id=self.run_id, options=self.options, home=self.archive.home, relpath=relative,
-                saturation_origin=origin.get("saturation"), provenance=provenance,
-            )  # fmt: skip
-
-    def _record(self, task: Task, done: Done) -> None:
-        frame = task.frame
-        with self.archive.database.begin() as conn:
-            runs.add_catalog(
-                conn, frame.frame_id, task.run_id, method=self.method, path=task.relpath, n_rows=done.rows, sha256=done.sha256,
-                seeing=done.seeing, depth=done.depth, depth_aperture=done.depth_aperture, apertures=done.apertures,
-            )  # fmt: skip
-            troubles.resolve_frame(conn, frame.frame_id, "measure")
-        self.measured.append(frame.frame_id)
-        self.sources += done.rows
-
-    def _fail(self, task: Task, error: Exception) -> None:
-        frame = task.frame
-        code = error.code if isinstance(error, CodedError) else type(error).__name__
-        message = str(error) or type(error).__name__
-        with self.archive.database.begin() as conn:
-            root_id = filerows.root_ids(conn).get(frame.root)
-            troubles.add_quarantine(conn, root_id, frame.relpath, "measure", code, message, frame.frame_id)
-        self.failed.append((str(frame.path), code, message))

@@ -81,6 +81,8 @@ class MeasureSettings(_Frozen):
     method: str = "sex"
     workers: int | None = Field(default=None, ge=1)
     memory_gb: float | None = Field(default=None, gt=0)
+    executor: str = Field(default="processes", pattern=r"^(processes|dask://[^\s/]+:\d+)$")
+    """``processes`` of this machine, or ``dask://host:port`` of a Dask scheduler."""
     options: Mapping[str, Any] = Field(default_factory=dict)
 
 

@@ -27,8 +27,8 @@ from ezarchive.frames.record import Frame
 from ezarchive.images.image import Image
 from ezarchive.images.mapfile import MapLike, pack, read_map
 
-KINDS = ("background", "rms", "mask")
-"""Kinds of stored maps. A background that is a mesh holds the noise of the sky too (``.rms()``)."""
+KINDS = ("background", "rms", "mask", "errormap", "invalidmask", "saturatedmask", "crmask")
+"""Kinds of stored maps; ``mask`` is of circles and sources. A background that is a mesh holds the noise of the sky too (``.rms()``)."""
 
 _PACKAGES = ("ezarchive", "numpy", "sep")
 
@@ -93,8 +93,7 @@ def write_map(home: Path, run_id: int, frame: Frame, kind: str, value: MapLike |
 
 def record_maps(conn: Any, stored: Iterable[StoredMap]) -> None:
     """Name maps in the database, in the caller's transaction; their files must be whole on disk."""
-    for item in stored:
-        runs.add_product(conn, item.frame_id, item.kind, item.path, run_id=item.run_id, size=item.size, sha256=item.sha256)
+    runs.add_products(conn, [item._asdict() for item in stored])
 
 
 def save_map(

@@ -4,151 +4,60 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.table import QTable
 
-from ezarchive import columns
+from ezarchive import columns, maps
 from ezarchive.catalogs import parquet
-from ezarchive.errors import CatalogError, InputError, UnknownNameError
+from ezarchive.catalogs.paths import map_path
+from ezarchive.driver import check_versions
+from ezarchive.errors import CatalogError, FrameError
 from ezarchive.files import sha256_file
 from ezarchive.frames.record import Frame
 from ezarchive.images import background
+from ezarchive.images.background import MeshBackground
 from ezarchive.images.image import Image
+from ezarchive.images.mapfile import read_map
+from ezarchive.maps import StoredMap
+from ezarchive.measureoptions import METHODS, MeasureOptions
 from ezarchive.photometry import stars
-from ezarchive.photometry.detection import SexOptions, sex
+from ezarchive.photometry.detection import sex
 
-METHODS = ("sex",)
+__all__ = ["METHODS", "Done", "Maps", "MeasureOptions", "Measured", "Task", "measure_frame", "measure_image"]
+
+_STRIP = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasureOptions:
-    """What to measure and how; SExtractor's keyword of the same meaning stands in brackets.
+class Maps:
+    """What is known of the sky of an image before it is measured.
 
     Attributes
     ----------
-    detection_sigma : float
-        Threshold of detection in units of the background's r.m.s. [DETECT_THRESH].
-    analysis_sigma : float, optional
-        Threshold of the isophote; `detection_sigma` by default [ANALYSIS_THRESH].
-    aperture_diameter_arcsec, aperture_diameter_seeing, aperture_diameter_pixel : tuple of float
-        Diameters [PHOT_APERTURES] in arcsec, in units of the seeing, in pixels; numbered in this order. A frame without scale has no
-        columns for the first, one without seeing none for the second: their numbers stay, their values are NULL.
-    kron_factor, kron_minimum_radius : float
-        [PHOT_AUTOPARAMS].
-    saturation_level : float, optional
-        In the stored unit, for frames whose header has no SATURATE [SATUR_LEVEL].
-    gain : float, optional
-        Electrons per stored unit, in place of the frame's own; 0: no photon noise [GAIN].
-    seeing : float, optional
-        FWHM in arcsec, in place of the header's [SEEING_FWHM].
-    detect_minarea : int
-        [DETECT_MINAREA].
-    convolve : bool
-        Whether to smooth with the 3x3 pyramid before detection [FILTER].
-    deblend_nthresh : int
-        [DEBLEND_NTHRESH].
-    deblend_mincont : float
-        [DEBLEND_MINCONT].
-    clean : bool
-        [CLEAN].
-    clean_param : float
-        [CLEAN_PARAM].
-    box_size, filter_size : int
-        Mesh of the background in pixels, and its median filter in boxes [BACK_SIZE, BACK_FILTERSIZE].
+    background : MeshBackground, map, array or number, optional
+        Level of the sky; None: the mesh of the image.
+    noise : MeshBackground, map, array or number, optional
+        Noise of the sky per pixel; None: that of the mesh of the image, the same everywhere, as SExtractor takes it.
+    mask : array of bool or integer bits, optional
+        Sources on masked pixels are measured and flagged.
     """
 
-    detection_sigma: float = 5.0
-    analysis_sigma: float | None = None
-    aperture_diameter_arcsec: tuple[float, ...] = (5.0, 7.0, 10.0)
-    aperture_diameter_seeing: tuple[float, ...] = (3.5, 4.5)
-    aperture_diameter_pixel: tuple[float, ...] = ()
-    kron_factor: float = 2.5
-    kron_minimum_radius: float = 3.5
-    saturation_level: float | None = None
-    gain: float | None = None
-    seeing: float | None = None
-    detect_minarea: int = 5
-    convolve: bool = True
-    deblend_nthresh: int = 32
-    deblend_mincont: float = 0.005
-    clean: bool = True
-    clean_param: float = 1.0
-    box_size: int = 64
-    filter_size: int = 3
-
-    @classmethod
-    def from_arguments(cls, arguments: Mapping[str, Any]) -> MeasureOptions:
-        """Make options of loose arguments: scalars for lists, None for an empty list.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is no option of a name; the near misses are named.
-        InputError
-            If a value is of the wrong type or out of range.
-        """
-        known = {item.name: item for item in fields(cls)}
-        values: dict[str, Any] = {}
-        for name, value in arguments.items():
-            if name not in known:
-                raise UnknownNameError("option", name, known)
-            values[name] = _converted(name, value, str(known[name].type))
-        return cls(**values)
-
-    def parameters(self) -> dict[str, Any]:
-        """Every parameter as plain values: what a recipe records."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    def apertures(self) -> list[dict[str, Any]]:
-        """Return the apertures in the order of their suffixes: diameter and unit (``arcsec``, ``seeing`` or ``pixel``)."""
-        families = (
-            ("arcsec", self.aperture_diameter_arcsec),
-            ("seeing", self.aperture_diameter_seeing),
-            ("pixel", self.aperture_diameter_pixel),
-        )
-        listed = [(unit, diameter) for unit, family in families for diameter in family]
-        return [{"index": index, "diameter": diameter, "unit": unit} for index, (unit, diameter) in enumerate(listed)]
-
-
-def _converted(name: str, value: Any, annotation: str) -> Any:
-    if annotation.startswith("tuple"):
-        if isinstance(value, str):
-            raise InputError(f"{name}={value!r}: must be a number or a list of numbers")
-        items = () if value is None else (value,) if np.ndim(value) == 0 else tuple(value)
-        return tuple(_positive(name, item) for item in items)
-    if value is None and "None" in annotation:
-        return None
-    if annotation == "bool":
-        if not isinstance(value, (bool, np.bool_)):
-            raise InputError(f"{name}={value!r}: must be True or False")
-        return bool(value)
-    if annotation == "int":
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or value % 1 or value < 1:
-            raise InputError(f"{name}={value!r}: must be a whole number of at least 1")
-        return int(value)
-    return _positive(name, value, zero=name in {"gain", "deblend_mincont"})
-
-
-def _positive(name: str, value: Any, *, zero: bool = False) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, np.bool_)) else float(value)
-    except (TypeError, ValueError) as err:
-        raise InputError(f"{name}={value!r}: must be a number") from err
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise InputError(f"{name}={value!r}: must be finite and {'not negative' if zero else 'positive'}")
-    return number
+    background: Any = None
+    noise: Any = None
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One frame to measure, with all that a worker process needs."""
+    """One frame to measure, with all that a worker process needs; ``relpath`` is that of its catalog in the home."""
 
     frame: Frame
     run_id: int
+    method: str
     options: MeasureOptions
     home: Path
     relpath: str
@@ -158,7 +67,10 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A catalog that is written; ``apertures`` are the diameters in arcsec in the order of the suffixes, None without a scale."""
+    """A catalog that is written; ``apertures`` are the diameters in arcsec in the order of the suffixes, None without a scale.
+
+    ``mesh`` is the background that is written beside it, if one is kept.
+    """
 
     rows: int
     sha256: str
@@ -166,6 +78,7 @@ class Done:
     depth: float | None
     depth_aperture: float | None
     apertures: tuple[float | None, ...]
+    mesh: StoredMap | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +95,8 @@ class Measured:
         5-sigma limit in magnitudes in the first arcsec aperture (None without a zero point of that aperture), and its diameter.
     apertures : tuple of float or None
         Diameters in arcsec.
+    mesh : MeshBackground or None
+        The background that was estimated; None where both level and noise were given.
     """
 
     table: QTable
@@ -189,9 +104,17 @@ class Measured:
     depth: float | None
     depth_aperture: float | None
     apertures: tuple[float | None, ...]
+    mesh: MeshBackground | None = None
 
 
-def measure_image(image: Image, options: MeasureOptions, *, saturation_origin: str | None = None) -> Measured:
+def measure_image(
+    image: Image,
+    options: MeasureOptions,
+    *,
+    method: str = "sex",
+    saturation_origin: str | None = None,
+    given: Maps | None = None,
+) -> Measured:
     """Measure the sources of one image.
 
     Parameters
@@ -199,9 +122,13 @@ def measure_image(image: Image, options: MeasureOptions, *, saturation_origin: s
     image : Image
         It is not changed.
     options : MeasureOptions
+    method : str
+        One of `METHODS`.
     saturation_origin : str, optional
         Where the frame's saturation level comes from (``Frame.origin``): one from its header wins over the argument's, that over any
         other.
+    given : Maps, optional
+        Background, noise and mask in place of those of the image itself.
 
     Returns
     -------
@@ -214,29 +141,57 @@ def measure_image(image: Image, options: MeasureOptions, *, saturation_origin: s
     MeasurementError
         If it cannot be measured.
     """
-    frame = image.frame
+    given = Maps() if given is None else given
     pixels = image.load()
-    mesh = background.estimate(pixels, box_size=options.box_size, filter_size=options.filter_size)
-    mesh.subtract(pixels, out=pixels)
+    mesh = None
+    if given.background is None or given.noise is None:
+        mesh = background.estimate(pixels, box_size=options.box_size, filter_size=options.filter_size)
+    level = mesh if given.background is None else given.background
+    _subtract(pixels, level)
+    noise = mesh.global_rms if given.noise is None else _noise(given.noise)
+    frame = image.frame or Frame()
     saturation = _saturation(frame, options, saturation_origin)
-    around = {"noise": mesh.global_rms, "background": mesh}
-    scale = image.pixel_scale
+    around: dict[str, Any] = {"noise": noise, "background": _as_level(level)}
+    scale = image.pixel_scale or options.pixel_scale
     seeing = options.seeing or frame.seeing
     if seeing is None and options.aperture_diameter_seeing and scale is not None:
         first = stars.estimate_seeing(pixels, saturation=saturation, **around)
         seeing = None if first is None else first.fwhm * scale
     diameters = _diameters(options, scale, seeing)
-    table = sex(pixels, _sex_options(options, frame, saturation, diameters), wcs=image.wcs, scratch=True, **around)
+    around |= {"mask": given.mask, "wcs": image.wcs}
+    facts = {"saturation": saturation, "gain": frame.gain if options.gain is None else options.gain}
+    table = _detected(pixels, options, method, diameters, {**facts, "seeing": _ratio(seeing, scale)}, around)
     table = _with_numbers(table, diameters)
     found = stars.seeing_of(table, saturation=saturation)
     arcsec = tuple(None if diameter is None or scale is None else diameter * scale for diameter in diameters)
     depth, aperture = _depth(table, frame, arcsec, len(options.aperture_diameter_arcsec))
     measured_seeing = None if found is None or scale is None else found.fwhm * scale
-    return Measured(table=table, seeing=measured_seeing, depth=depth, depth_aperture=aperture, apertures=arcsec)
+    return Measured(table=table, seeing=measured_seeing, depth=depth, depth_aperture=aperture, apertures=arcsec, mesh=mesh)
+
+
+def _detected(
+    pixels: np.ndarray,
+    options: MeasureOptions,
+    method: str,
+    diameters: tuple[float | None, ...],
+    facts: Mapping[str, float | None],
+    around: Mapping[str, Any],
+) -> QTable:
+    there = tuple(diameter for diameter in diameters if diameter is not None)
+    if method == "sex":
+        return sex(pixels, options.sex_options(there, **facts), scratch=True, **around)
+    from ezarchive.photometry import photutils_engine  # noqa: PLC0415  photutils takes a second to import
+
+    chosen = photutils_engine.PhotutilsOptions(
+        detection_sigma=options.detection_sigma, minarea_pixels=options.detect_minarea, kron_factor=options.kron_factor,
+        calc_accurate_fwhm=options.calc_accurate_fwhm, nlevels=options.deblend_nthresh, contrast=options.deblend_mincont,
+        phot_apertures=there, gain=facts["gain"], satur_level=facts["saturation"],
+    )  # fmt: skip
+    return photutils_engine.photutils_sources(pixels, options=chosen, **around)
 
 
 def measure_frame(task: Task) -> Done:
-    """Measure one frame and write its catalog; a whole catalog that is there already is taken over.
+    """Measure one frame and write its catalog and its mesh; whole ones that are there already are taken over.
 
     Parameters
     ----------
@@ -249,38 +204,83 @@ def measure_frame(task: Task) -> Done:
     Raises
     ------
     FrameError, MeasurementError, OSError
-        If the frame cannot be read or measured, or the catalog not be written.
+        If the frame cannot be read or measured, or the catalog not be written; ``versions`` if this process has other libraries than the
+        run was begun with.
     """
+    check_versions(task.provenance["versions"])
     path = task.home / task.relpath
     identity = {"header_hash": task.frame.header_hash, "data_sample": task.frame.data_sample, **task.provenance}
-    adopted = _adopted(path, identity)
+    adopted = _adopted(task, path, identity)
     if adopted is not None:
         return adopted
     frame = task.frame
-    measured = measure_image(Image(frame.path, frame.hdu, frame=frame), task.options, saturation_origin=task.saturation_origin)
+    image = Image(frame.path, frame.hdu, frame=frame)
+    measured = measure_image(image, task.options, method=task.method, saturation_origin=task.saturation_origin)
     summary = {
         "seeing": measured.seeing, "depth": measured.depth, "depth_aperture": measured.depth_aperture, "apertures": list(measured.apertures)
     }  # fmt: skip
+    mesh = None
+    if task.options.maps and measured.mesh is not None:
+        mesh = maps.write_map(task.home, task.run_id, frame, "background", measured.mesh, identity)
     link = {column.name: getattr(frame, column.name, None) for column in columns.CATALOG_LINK} | {"run_id": task.run_id}
+    # The catalog comes last: where it is, the mesh is.
     written = parquet.write_catalog(path, measured.table, link=link, provenance={**identity, **summary})
-    return Done(rows=written.rows, sha256=written.sha256, **{**summary, "apertures": measured.apertures})
+    return Done(rows=written.rows, sha256=written.sha256, **{**summary, "apertures": measured.apertures}, mesh=mesh)
 
 
-def _adopted(path: Path, identity: Mapping[str, Any]) -> Done | None:
+def _adopted(task: Task, path: Path, identity: Mapping[str, Any]) -> Done | None:
     """Return what a whole catalog of the same frame and recipe says, None if there is none."""
     if not path.exists():
         return None
     try:
         found = parquet.read_provenance(path)
         rows = len(parquet.read_catalog(path))
-    except CatalogError:
+        mesh = _adopted_mesh(task)
+    except (CatalogError, FrameError):
         return None
-    if any(found.get(key) != value for key, value in identity.items()):
+    if any(found.get(key) != value for key, value in identity.items()) or (task.options.maps and mesh is None):
         return None
     return Done(
         rows=rows, sha256=sha256_file(path), seeing=found["seeing"], depth=found["depth"], depth_aperture=found["depth_aperture"],
-        apertures=tuple(found["apertures"]),
+        apertures=tuple(found["apertures"]), mesh=mesh,
     )  # fmt: skip
+
+
+def _adopted_mesh(task: Task) -> StoredMap | None:
+    if not task.options.maps:
+        return None
+    frame = task.frame
+    names = {column.name: getattr(frame, column.name) for column in columns.NAMES}
+    relative = str(map_path(task.run_id, frame.frame_id, "background", names=names, relpath=frame.relpath))
+    path = task.home / relative
+    read_map(path)
+    return StoredMap(frame.frame_id, "background", relative, task.run_id, path.stat().st_size, sha256_file(path))
+
+
+def _subtract(pixels: np.ndarray, level: Any) -> None:
+    """Subtract a background from pixels of our own, in place and a few rows at a time."""
+    if isinstance(level, MeshBackground):
+        level.subtract(pixels, out=pixels)
+        return
+    for first in range(0, pixels.shape[0], _STRIP):
+        rows = slice(first, min(first + _STRIP, pixels.shape[0]))
+        if hasattr(level, "level"):
+            pixels[rows] -= level.level((rows, slice(0, pixels.shape[1])))
+        else:
+            pixels[rows] -= level[rows] if np.ndim(level) else level
+
+
+def _as_level(level: Any) -> Any:
+    """Return a level as the photometry takes it: a model with ``at`` and ``global_level``, pixels or a number."""
+    return level.level() if hasattr(level, "level") and not hasattr(level, "global_level") else level
+
+
+def _noise(noise: Any) -> Any:
+    return noise.rms() if hasattr(noise, "rms") else noise
+
+
+def _ratio(value: float | None, by: float | None) -> float | None:
+    return None if value is None or by is None else value / by
 
 
 def _saturation(frame: Frame, options: MeasureOptions, origin: str | None) -> float | None:
@@ -294,23 +294,6 @@ def _diameters(options: MeasureOptions, scale: float | None, seeing: float | Non
     arcsec = [None if scale is None else diameter / scale for diameter in options.aperture_diameter_arcsec]
     by_seeing = [None if scale is None or seeing is None else d * seeing / scale for d in options.aperture_diameter_seeing]
     return (*arcsec, *by_seeing, *options.aperture_diameter_pixel)
-
-
-def _sex_options(options: MeasureOptions, frame: Frame, saturation: float | None, diameters: tuple[float | None, ...]) -> SexOptions:
-    return SexOptions(
-        detect_thresh=options.detection_sigma,
-        analysis_thresh=options.analysis_sigma,
-        detect_minarea=options.detect_minarea,
-        filter=options.convolve,
-        deblend_nthresh=options.deblend_nthresh,
-        deblend_mincont=options.deblend_mincont,
-        clean=options.clean,
-        clean_param=options.clean_param,
-        phot_apertures=tuple(diameter for diameter in diameters if diameter is not None),
-        phot_autoparams=(options.kron_factor, options.kron_minimum_radius),
-        satur_level=saturation,
-        gain=frame.gain if options.gain is None else options.gain,
-    )
 
 
 def _with_numbers(table: QTable, diameters: tuple[float | None, ...]) -> QTable:

@@ -261,6 +261,15 @@ def origin(conn: sa.Connection, frame_id: int) -> dict[str, str]:
     return {} if text is None else json.loads(text)
 
 
+def origins(conn: sa.Connection, frame_ids: Iterable[int]) -> dict[int, dict[str, str]]:
+    """Return `origin` of many frames, by their ids."""
+    found: dict[int, dict[str, str]] = {}
+    for part in chunks(frame_ids):
+        rows = conn.execute(sa.select(frame.c.frame_id, frame.c.origin).where(in_ids(frame.c.frame_id, part)))
+        found |= {frame_id: {} if text is None else json.loads(text) for frame_id, text in rows}
+    return found
+
+
 def catalogs(
     conn: sa.Connection,
     *,

@@ -34,7 +34,7 @@ def add_quarantine(
     relpath : bytes, str or None
         Relative to the root.
     stage : str
-        ``index`` or ``measure``.
+        ``index``, ``measure`` or ``forced``.
     code : str
         Stable and short, of ``FrameError`` or ``MeasurementError``.
     message : str
@@ -88,10 +88,11 @@ def resolve_quarantine(
     return count
 
 
-def resolve_frame(conn: sa.Connection, frame_id: int, stage: str) -> None:
-    """Mark every open entry of a frame as resolved, under whatever path it lay when it failed."""
-    of_frame = sa.and_(table.c.frame_id == frame_id, table.c.stage == stage, table.c.resolved.is_(None))
-    conn.execute(sa.update(table).where(of_frame).values(resolved=now()))
+def resolve_frames(conn: sa.Connection, frame_ids: Iterable[int], stage: str) -> None:
+    """Mark every open entry of some frames as resolved, under whatever path they lay when they failed."""
+    for part in chunks(frame_ids):
+        of_frames = sa.and_(in_ids(table.c.frame_id, part), table.c.stage == stage, table.c.resolved.is_(None))
+        conn.execute(sa.update(table).where(of_frames).values(resolved=now()))
 
 
 def _same(column: sa.Column[Any], value: Any) -> sa.ColumnElement[bool]:
