@@ -117,6 +117,10 @@ class Mask:
         """Return all pixels as a bool array of shape (ny, nx)."""
         return np.unpackbits(self.bits, axis=1, count=self.shape[1]).view(bool)
 
+    def copy(self) -> Mask:
+        """Return the mask itself: it cannot be changed."""
+        return self
+
     @property
     def data(self) -> np.ndarray:
         """All pixels as a bool array, made anew."""

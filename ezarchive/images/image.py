@@ -22,13 +22,15 @@ from ezarchive.frames.header import read_header
 from ezarchive.frames.record import Frame
 from ezarchive.frames.wcs import wcs_from_header
 from ezarchive.images.background import float_type
+from ezarchive.images.calculated_maps import MapCalculations
+from ezarchive.images.calculated_masks import MaskCalculations
 from ezarchive.images.pixelmap import checked_array
 
 _UNITS = ("pixel", "coord")
 _BLOCK_BYTES = 16_000_000
 
 
-class Image:
+class Image(MaskCalculations, MapCalculations):
     """A 2-D image that is read lazily.
 
     Making one reads nothing. Pixels are 0-based, ``[y, x]``; they come as native float32, or float64 where the file holds doubles or
@@ -252,6 +254,10 @@ class Image:
         if len(sizes) != 2 or any(int(n) != n or n < 1 for n in sizes):
             raise InputError(f"size: must be a number of pixels (or two, rows and columns) of at least 1, found {size}")
         return int(sizes[0]), int(sizes[1])
+
+    def _plain(self, source: Any) -> Image:
+        own = isinstance(source, Path) and source == self.path
+        return Image(source, self.hdu, frame=self.frame) if own else Image(source)
 
     @property
     def _name(self) -> str:

@@ -156,8 +156,6 @@ def test_invalid_mask(image, capsys):
     assert not found.any()
     assert image.invalidmask is found
     assert "0 invalid pixels" in capsys.readouterr().out
-    with pytest.raises(InputError, match="save=True: a mask of invalid pixels is not stored"):
-        image.calculate_invalidmask(save=True)
 
 
 # ---------------------------------------------------------------------- background and noise
@@ -167,7 +165,7 @@ def test_invalid_mask(image, capsys):
 def test_background_is_seps(image):
     sources = image.calculate_sourcemask(**QUIET)
     found = image.calculate_bkg(target_srcmask=sources, target_ivpmask=None, is_2D_bkg=True, box_size=64, filter_size=3, **QUIET)
-    truth = sep.Background(image.load(), mask=sources, bw=64, bh=64, fw=3, fh=3)
+    truth = sep.Background(image.load(), mask=sources.to_array(), bw=64, bh=64, fw=3, fh=3)
     assert np.abs(found.level() - truth.back()).max() < 1e-5 * truth.globalrms
     noise = image.calculate_bkgrms(target_srcmask=sources, **QUIET)
     assert np.abs(noise.rms() - truth.rms()).max() < 1e-4 * truth.globalrms
@@ -194,9 +192,9 @@ def test_propagation_finds_the_masters(image, toy, capsys):
     given = image.calculate_bkgrms_from_propagation(bkg, mbias=paths["bias"], mdark=fits.getdata(paths["dark"]).astype(float),
                                                     mflat=Image(paths["flat"]), **QUIET)  # fmt: skip
     assert np.allclose(found, given, rtol=1e-2)  # an array has no NCOMBINE
-    sky = found / image.calculate_bkgrms(**QUIET).rms()
+    sky = found.rms() / image.calculate_bkgrms(**QUIET).rms()
     assert 0.8 < np.median(sky) < 1.25
-    assert image.calculate_bkgrms_from_propagation(bkg, readout_noise=50.0, **QUIET).min() > found.min()
+    assert image.calculate_bkgrms_from_propagation(bkg, readout_noise=50.0, **QUIET).rms().min() > found.rms().min()
 
 
 def test_propagation_says_what_is_missing(image, toy, capsys):
@@ -224,16 +222,25 @@ def test_saved_maps_come_back(image, toy):
     sources = second.calculate_sourcemask(save=True, **QUIET)
     bkg = second.calculate_bkg(target_srcmask=sources, save=True, **QUIET)
     rms = second.calculate_bkgrms_from_propagation(bkg, save=True, **QUIET)
+    errors = second.calculate_errormap(bkg, rms, save=True, **QUIET)
+    second.calculate_saturatedmask(save=True, **QUIET)
     fresh = DataBrowser(toy.archive.home, "scidata").images()[1]
     assert (fresh.sourcemask == sources).all()
     assert isinstance(fresh.bkgmap, MeshBackground)
     assert (fresh.bkgmap.level() == bkg.level()).all()
-    assert (fresh.bkgrms == rms).all()
+    assert (fresh.bkgrms.rms() == rms.rms()).all()
+    assert (fresh.errormap.rms() == errors.rms()).all()
+    assert (fresh.saturatedmask == second.saturatedmask).all()
+    assert {item.frame_id for item in (fresh.bkgmap, fresh.bkgrms, fresh.errormap, fresh.sourcemask)} == {second.frame_id}
+    # Masters and image are kept by their ids, not by their pixels.
+    assert fresh.bkgrms.flat.source.frame.kind == "flat"
+    assert fresh.errormap.image.source.frame.frame_id == second.frame_id
     with toy.archive.database.connect() as conn:
         rows = queries.products(conn, [second.frame_id])
         listed = queries.list_runs(conn)
-    assert sorted(row.kind for row in rows) == ["background", "mask", "rms"]
-    assert len({row.run_id for row in rows}) == 3
+    assert sorted(row.kind for row in rows) == ["background", "errormap", "mask", "rms", "saturatedmask"]
+    assert len({row.run_id for row in rows}) == 5
+    assert max(row.size for row in rows) < 20_000
     assert all(run["ended"] is not None for run in listed)
     for row in rows:
         path = toy.archive.home / row.path
