@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ezarchive.browse.catalogset import StoredCatalog, stored_catalogs
+from ezarchive.browse.catalog import Catalog
+from ezarchive.browse.catalogset import newest_catalogs
 from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.browse.shown_image import ShownImage
 from ezarchive.catalogs.paths import frame_stem
@@ -88,12 +89,9 @@ class ArchiveImage(ShownImage):
         say(help_text(type(self)))
 
     @property
-    def catalog(self) -> StoredCatalog | None:
-        """The newest of its current catalogs, None where it was not measured."""
-        if self._handle is None or self.frame_id is None:
-            return None
-        found = stored_catalogs(self._handle, [self.frame])
-        return found[-1] if found else None
+    def catalog(self) -> Catalog | None:
+        """The newest of its current catalogs (of detections where there is one), None where it was not measured."""
+        return newest_catalogs(self._handle, [self.frame])[0]
 
     # ------------------------------------------------------------------ what `images.skin` asks of an archive
 

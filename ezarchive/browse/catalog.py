@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
@@ -18,6 +17,7 @@ from ezarchive.catalogs.export import write_table
 from ezarchive.columns import suffix
 from ezarchive.errors import InputError
 from ezarchive.files import atomic_write, encode_part
+from ezarchive.images.fitsfile import write_fits
 from ezarchive.images.image import Image
 from ezarchive.plots.common import numbers
 
@@ -250,8 +250,8 @@ class Catalog(CatalogRows):
         header["FRAME_ID"] = (self.frame_id, "frame of the archive that it was cut from")
         header["CORNER_X"] = (stamp.corner[0], "column of its first pixel there, 0-based")
         header["CORNER_Y"] = (stamp.corner[1], "row of its first pixel there, 0-based")
-        with atomic_write(outside_roots(path, self._handle, "folder")) as stream:
-            fits.PrimaryHDU(np.asarray(stamp.data), header).writeto(stream)
+        pixels = stamp.data
+        write_fits(outside_roots(path, self._handle, "folder"), stamp.shape, lambda rows: pixels[rows], pixels.dtype.type, header)
 
     def write(self, path: str | os.PathLike[str], format: str | None = None) -> Path:
         """Write the selected rows for other programs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-import re
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -13,25 +13,18 @@ from astropy.table import QTable
 
 from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.browse.catalog import Catalog
-from ezarchive.browse.catalogset import stored_catalogs
+from ezarchive.browse.catalogset import newest_catalogs
+from ezarchive.browse.conditions import check_names, given_conditions, tests_of
+from ezarchive.browse.division import divided
 from ezarchive.browse.frametable import dataframe, frame_table, shown
 from ezarchive.browse.handle import ArchiveHandle
-from ezarchive.browse.selection import as_tuple, matches, name_values, plain_number
-from ezarchive.database import queries
-from ezarchive.database.conditions import FrameQuery
-from ezarchive.database.names import is_glob
-from ezarchive.errors import InputError, UnknownNameError
+from ezarchive.browse.quality import best_images, draw_quality, quality_table
+from ezarchive.errors import InputError
 from ezarchive.frames.record import Frame
 from ezarchive.screen import help_text, say
-from ezarchive.times import parse_time
-
-CRITERIA = ("file_key", "filter", "exptime", "objname", "obs_start", "obs_end", "seeing", "depth", "observatory", "telname")
-"""Arguments of `FrameSet.select_images`."""
 
 _SHOWN = ("frame_id", "objname", "filter", "telname", "date_obs", "exptime", "seeing", "depth", "path")
 _ROWS_SHOWN = 10
-_NAMES = ("filter", "objname", "observatory", "telname")
-_UNITS = {"exptime": "s", "seeing": "arcsec", "depth": "mag"}
 
 
 class _Store:
@@ -102,6 +95,11 @@ class FrameSet:
     def df(self) -> pd.DataFrame:
         """The selected frames as a pandas table: the tutorial's columns, then the rest; missing values are NaN or NA."""
         return dataframe(self.frames, self.target_images)
+
+    @property
+    def target_df(self) -> pd.DataFrame:
+        """The same table, under the tutorial's name."""
+        return self.df
 
     def table(self) -> QTable:
         """Return the selected frames as a table with units; missing values are masked."""
@@ -242,21 +240,95 @@ class FrameSet:
 
     def _tests(self, given: Sequence[Any], unknown: dict[str, Any]) -> list[Any]:
         """Return the conditions given; an exact name that no frame of the set has must be one that the archive knows."""
-        conditions = _given(given, unknown)
-        tests = _tests(conditions)
-        handle = self._store.handle
-        for name in _NAMES if handle is not None else ():
-            values = name_values(name, conditions.get(name)) or ()
-            here = {getattr(self._store.frames[i], name) for i in self._all} if values else set()
-            strange = tuple(value for value in values if value not in here and not is_glob(value))
-            if strange:
-                with handle.database.connect() as conn:
-                    queries.count(conn, FrameQuery(names={name: strange}))
+        conditions = given_conditions(given, unknown)
+        tests = tests_of(conditions)
+        check_names(conditions, (self._store.frames[i] for i in self._all), self._store.handle)
         return tests
 
     def _keep(self, indices: Iterable[int]) -> FrameSet:
         self._selected = tuple(indices)
         return self._of(self._store, self._selected)
+
+    def select_quality_images(
+        self,
+        seeing: float | None = 6.0,
+        depth: float | None = 18.0,
+        ellipticity: float | None = 0.3,
+        max_images: int | None = None,
+        visualize: bool = False,
+        save_path: str | os.PathLike[str] | None = None,
+    ) -> FrameSet:
+        """Select the best of the selected images; it goes on from the selection as it is.
+
+        Parameters
+        ----------
+        seeing : float, optional
+            Arcsec, at most; None: no limit, as for the next two.
+        depth : float, optional
+            Mag, at least.
+        ellipticity : float, optional
+            Of the stars, at most.
+        max_images : int, optional
+            Only so many, those of the highest scores.
+        visualize : bool
+            Show seeing, depth and what was chosen, where a notebook can.
+        save_path : path, optional
+            Write that figure: ``.png``, ``.pdf`` or ``.svg``.
+
+        Returns
+        -------
+        FrameSet
+            The selection, in time; `quality_table` tells values and scores.
+
+        Raises
+        ------
+        InputError
+            If a limit is no number, or is set on what is known of none of the images.
+
+        Notes
+        -----
+        The score is ``3 (1 - e') + (1 - s') + 2 d'`` with ellipticity, seeing and depth scaled to 0 ... 1 among the images that fulfil
+        the limits. See `ezarchive.browse.quality` for where the values come from.
+        """
+        table = quality_table(self.frames, self._store.handle)
+        kept, score = best_images(table, {"seeing": seeing, "depth": depth, "ellipticity": ellipticity}, max_images)
+        if save_path is not None or visualize:
+            draw_quality(table, score, kept, (seeing, depth), self._store.handle, save_path=save_path, visualize=visualize)
+        return self._keep(i for i, good in zip(self._selected, kept, strict=True) if good)
+
+    def quality_table(self) -> QTable:
+        """Return seeing, depth and ellipticity of the selected images, where each comes from, and the score among them."""
+        return quality_table(self.frames, self._store.handle)
+
+    def divide_images(
+        self,
+        by_filter: bool = False,
+        by_exptime: bool = False,
+        by_objname: bool = False,
+        by_telname: bool = False,
+        by_observatory: bool = False,
+        by_obsdate: bool = False,
+        obsdate_delta: Any = 0.5,
+    ) -> list[FrameSet]:
+        """Divide the selected images into sets of one filter, one exposure time, one target ... each; the selection stays.
+
+        Parameters
+        ----------
+        by_filter, by_exptime, by_objname, by_telname, by_observatory : bool
+            What the images of a set have in common; where it is unknown, that is a set too.
+        by_obsdate : bool
+            Also divide in time: between two exposures of a set, one after the other, lie at most `obsdate_delta`.
+        obsdate_delta : float or Quantity
+            Days.
+
+        Returns
+        -------
+        list of FrameSet
+            In the order of target, observatory, telescope, filter, exposure time and time; every image is in one of them.
+        """
+        keys = {"objname": by_objname, "observatory": by_observatory, "telname": by_telname, "filter": by_filter, "exptime": by_exptime}
+        parts = divided(self.frames, [name for name, wanted in keys.items() if wanted], obsdate_delta if by_obsdate else None)
+        return [self._of(self._store, tuple(self._selected[i] for i in part)) for part in parts]
 
     # ------------------------------------------------------------------ what belongs to the images
 
@@ -277,74 +349,5 @@ class FrameSet:
 
     @property
     def catalog(self) -> list[Catalog | None]:
-        """The newest catalog of each selected image, None where it was not measured."""
-        if self._store.handle is None or not self:
-            return [None] * len(self)
-        newest = {item.frame_id: item for item in stored_catalogs(self._store.handle, self.frames)}
-        return [newest.get(frame_id) for frame_id in self.frame_ids]
-
-
-# ---------------------------------------------------------------------- conditions
-
-
-def _given(values: Sequence[Any], unknown: dict[str, Any]) -> dict[str, Any]:
-    """Return the conditions that were given, by name."""
-    for name in unknown:
-        raise UnknownNameError("argument", name, CRITERIA)
-    return {name: value for name, value in zip(CRITERIA, values, strict=True) if value is not None}
-
-
-def _tests(given: dict[str, Any]) -> list[Any]:
-    tests: list[Any] = []
-    for name in (*_NAMES, "exptime"):
-        if name in given:
-            tests.append(_is_any_of(name, given[name]))
-    if "file_key" in given:
-        holds = [_path_holds(pattern) for pattern in as_tuple(given["file_key"])]
-        tests.append(lambda frame: all(test(frame) for test in holds))
-    if "seeing" in given:
-        limit = _number("seeing", given["seeing"])
-        tests.append(lambda frame: frame.seeing is not None and frame.seeing < limit)
-    if "depth" in given:
-        floor = _number("depth", given["depth"])
-        tests.append(lambda frame: frame.depth is not None and frame.depth > floor)
-    if "obs_start" in given or "obs_end" in given:
-        tests.append(_is_between(given.get("obs_start"), given.get("obs_end")))
-    return tests
-
-
-def _is_any_of(name: str, value: Any) -> Any:
-    wanted = as_tuple(value)
-    if name == "exptime":
-        wanted = tuple(_number(name, item) for item in wanted)
-    else:
-        wanted = name_values(name, value) or ()
-    return lambda frame: matches(getattr(frame, name), wanted)
-
-
-def _path_holds(pattern: Any) -> Any:
-    if not isinstance(pattern, str):
-        raise InputError(f"file_key={pattern!r}: must be a text or a list of texts")
-    try:
-        search = re.compile(pattern.strip("*")).search
-    except re.error as err:
-        raise InputError(f"file_key={pattern!r}: must be a regular expression: {err}") from err
-    return lambda frame: search(str(frame.path)) is not None
-
-
-def _is_between(start: Any, end: Any) -> Any:
-    first = -np.inf if start is None else parse_time("obs_start", start)
-    last = np.inf if end is None else parse_time("obs_end", end)
-
-    def test(frame: Frame) -> bool:
-        when = frame.mjd_mid if frame.mjd_start is None else frame.mjd_start
-        return when is not None and first <= when <= last
-
-    return test
-
-
-def _number(name: str, value: Any) -> float:
-    value = plain_number(name, value, _UNITS[name])
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputError(f"{name}={value!r}: must be a number")
-    return float(value)
+        """The newest catalog of each selected image (of detections where there is one), None where it was not measured."""
+        return newest_catalogs(self._store.handle, self.frames)

@@ -176,7 +176,7 @@ def catalog_figure(
         raise InputError(f"zoom_radius_pixel={radius!r}: must be a whole number from 1")
     x, y = numbers(table["X_IMAGE"]), numbers(table["Y_IMAGE"])
     piece = image.cutout(*(_middle(x, y, image.shape) if centre is None else centre), 2 * int(radius) + 1)
-    hues = colours(len(measures)) if len(measures) > 1 else [RED] * len(measures)
+    hues = colours(len(measures), on_grey=True)
     drawn = [
         Overlay(_near(*apertures_of(table, measure), piece.corner, piece.shape), (labels or {}).get(measure, measure), hue)
         for measure, hue in zip(measures, hues, strict=True)

@@ -19,14 +19,16 @@ FORMATS = ("png", "pdf", "svg")
 
 # Okabe & Ito (2008), without black (for the limits' edge) and with the yellow darkened to be seen on white.
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A7A00")
+_ON_GREY = ("#E8483B", "#56B4E9", "#F0E442", "#00C08B", "#FF9DD6", "#FFA94D")
 RED, BLUE = "#E8483B", "#3FA9F5"
 """Of what was asked for, and of what was found, on a grey image."""
 
 
-def colours(n: int) -> list[Any]:
-    """Return one colour each: colour-blind-safe hues for a few, a perceptual ramp for many."""
-    if n <= len(HUES):
-        return list(HUES[:n])
+def colours(n: int, *, on_grey: bool = False) -> list[Any]:
+    """Return one colour each: colour-blind-safe hues for a few (brighter ones on a grey image), a perceptual ramp for many."""
+    hues = _ON_GREY if on_grey else HUES
+    if n <= len(hues):
+        return list(hues[:n])
     from matplotlib import colormaps  # noqa: PLC0415  importing this module must not import matplotlib
 
     return list(colormaps["viridis"](np.linspace(0, 0.92, n)))

@@ -88,9 +88,20 @@ def panels(
             _cover(axes, averaged(panel.mask, item.step), drawn.get_extent())
         figure.colorbar(drawn, ax=axes, label=label or "", fraction=0.04, aspect=28, pad=0.02)
         axes.set_title(panel.title, fontsize=9)
+        if place > 1:
+            _hide_ordinate(axes)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _hide_ordinate(axes: object) -> None:
+    """Leave out what the first panel says already."""
+    if hasattr(axes, "coords"):
+        axes.coords[1].set_axislabel(" ")
+        axes.coords[1].set_ticklabel_visible(False)
+    else:
+        axes.set_ylabel("")
 
 
 def _cover(axes: object, mask: Averaged, extent: Sequence[float]) -> None:

@@ -90,7 +90,7 @@ def sources(
         if overlay.label:
             handles.append(_handle(overlay))
     if handles:
-        figure.legend(handles=handles, loc="outside lower right", ncols=min(len(handles), 6), frameon=False, fontsize=9)
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False, fontsize=9)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure
