@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ezarchive.photometry.ellipses import Ellipses
-from ezarchive.photometry.kernels_ring import ring_statistics
+from ezarchive.photometry.kernels_ring import clipped_statistics, gather_ring
 from ezarchive.photometry.stamps import Stamps
 
 MEDIAN_VARIANCE = math.pi / 2
@@ -68,9 +68,16 @@ def measure_rings(stamps: Stamps, inner: Ellipses, outer: Ellipses, clipping: Cl
     n, h, _ = stamps.data.shape
     out = stamps.out if stamps.sources is None else stamps.out | stamps.sources
     centre = np.stack([stamps.x, stamps.y - np.arange(n) * h], axis=-1)
-    limits = np.stack([np.ones(n), (outer.a / inner.a) ** 2], axis=-1)
+    ring = out, centre, inner.form(), np.stack(outer.reach(), axis=-1), (outer.a / inner.a) ** 2
     level, spread, count = np.empty(n), np.empty(n), np.empty(n, np.int32)
-    ring_statistics(stamps.data, out, centre, inner.form(), limits, clipping.sigma, clipping.iterations, level, spread, count)
+    room = np.empty((n, int(np.ceil(1.05 * (outer.area - inner.area).max(initial=0.0))) + 16), stamps.data.dtype)
+    gather_ring(stamps.data, *ring, room, count)
+    if count.max(initial=0) > room.shape[1]:
+        room = np.empty((n, count.max()), room.dtype)
+        gather_ring(stamps.data, *ring, room, count)
+    room[np.arange(room.shape[1]) >= count[:, None]] = np.inf
+    room.sort(axis=1)
+    clipped_statistics(room, clipping.sigma, clipping.iterations, level, spread, count)
     sigma = spread / remaining_sigma(clipping.sigma)
     few = (count < clipping.least_pixels) | ~(sigma > 0)
     level[few], sigma[few] = np.nan, np.nan

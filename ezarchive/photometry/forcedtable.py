@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import astropy.units as u
@@ -161,4 +162,10 @@ def _column(column: Column, item: np.ndarray) -> u.Quantity | MaskedColumn | np.
     if column.dtype == "str":
         return np.asarray(item)
     array = np.asarray(item).astype(column.dtype)
-    return array if column.unit is None else u.Quantity(array, column.unit, dtype=array.dtype, copy=False)
+    return array if column.unit is None else u.Quantity(array, _unit(column.unit), dtype=array.dtype, copy=False)
+
+
+@lru_cache(maxsize=64)
+def _unit(text: str) -> u.UnitBase:
+    """Read a unit; for a table of one row that would take most of the time."""
+    return u.Unit(text)

@@ -25,7 +25,7 @@ def test_stamps_are_pieces_of_the_map(rng, nodes, box):
     for found, full in ((model.level_stamps(y0, x0, (h, w)), level), (model.rms_stamps(y0, x0, (h, w)), rms)):
         assert found.dtype == np.float32
         pieces = np.stack([full[y : y + h, x : x + w] for y, x in zip(y0, x0, strict=True)])
-        np.testing.assert_allclose(found, pieces, rtol=2e-7)
+        np.testing.assert_allclose(found, pieces, rtol=4e-7)
 
 
 @pytest.mark.pure
