@@ -16,6 +16,7 @@ from ezarchive.browse.places import coordinates, matched, matching_distance, pos
 from ezarchive.catalogs.calibrated import add_zero_points, of_frame
 from ezarchive.catalogs.match import match_pixels, match_sky
 from ezarchive.catalogs.parquet import read_catalog, read_provenance
+from ezarchive.database import zeropoints
 from ezarchive.errors import InputError
 from ezarchive.frames.record import Frame
 from ezarchive.images.image import Image
@@ -86,7 +87,10 @@ class CatalogRows:
         return add_zero_points(table, zero_points, self.apertures) if zero_points else table
 
     def _stored_zero_points(self) -> list[Any]:
-        return []
+        if self._handle is None or self.frame_id is None:
+            return []
+        with self._handle.database.connect() as conn:
+            return zeropoints.of_frames(conn, [self.frame_id], method=self.method).get(self.frame_id, [])
 
     @property
     def target_data(self) -> QTable:
