@@ -1,0 +1,305 @@
+"""Compiled loops of the stellarity: sums in Gaussian windows, neighbours taken out of them, odds of hypotheses.
+
+The windows of a source are ``MONOPOLES`` round Gaussians and, for each of ``QUADRUPOLES`` wider ones, the two components of its
+quadrupole; widths are in units of the frame's FWHM. A source is described by its flux and by the covariance that it has beyond that of
+a star (``extra``: xx, xy, yy, square FWHM), a star by a sum of Gaussians (``star``: weights, variances).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+SIGMA_PER_FWHM = 1.0 / 2.3548
+MONOPOLES = np.array([0.6, 1.0, 1.5, 2.2]) * SIGMA_PER_FWHM
+"""Standard deviations of the round windows, in FWHM."""
+QUADRUPOLES = np.array([1.0, 1.7]) * SIGMA_PER_FWHM
+"""Standard deviations of the quadrupole windows, in FWHM."""
+
+N_ROUND, N_QUAD = len(MONOPOLES), len(QUADRUPOLES)
+N_WINDOWS = N_ROUND + 2 * N_QUAD
+REFERENCE = 1
+"""The window that fluxes are quoted in: as wide as a Gaussian star."""
+WIDEST = N_ROUND - 1
+REACH = 2.2
+"""Half width of the square that is summed, in FWHM."""
+
+_FAR = 40.0
+_MOST_SHIFT = 0.2
+_ROUNDEST = 0.8
+_JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(**_JIT)
+def _profiles(offset, fwhm, half, gauss, first, second):  # type: ignore[no-untyped-def]
+    """Fill the windows along one axis: the Gaussians, and these times t and t^2 (t in standard deviations)."""
+    for k in range(N_ROUND + N_QUAD):
+        sigma = fwhm * (MONOPOLES[k] if k < N_ROUND else QUADRUPOLES[k - N_ROUND])
+        for j in range(2 * half + 1):
+            t = (j - half - offset) / sigma
+            value = np.exp(-0.5 * t * t)
+            gauss[k, j] = value
+            first[k, j] = value * t
+            second[k, j] = value * t * t
+
+
+@njit(**_JIT)
+def _read_row(data, bad, column, line, mirrored, half, row):  # type: ignore[no-untyped-def]
+    """Copy a row of pixels around a column; what is off the image or bad is taken from the mirror image through the centre."""
+    ny, nx = data.shape
+    masked = bad.size > 0
+    for j in range(2 * half + 1):
+        x, y = column - half + j, line
+        good = 0 <= x < nx and 0 <= y < ny and not (masked and bad[y, x])
+        if not good:
+            x, y = column + half - j, mirrored
+            good = 0 <= x < nx and 0 <= y < ny and not (masked and bad[y, x])
+        row[j] = data[y, x] if good else 0.0
+
+
+@njit(**_JIT)
+def window_sums(data, bad, x, y, fwhm, half, sums, dipole):  # type: ignore[no-untyped-def]
+    """Sum pixels in the windows around positions.
+
+    Parameters
+    ----------
+    data : ndarray of float32 or float64, shape (ny, nx)
+        Background-subtracted pixels.
+    bad : ndarray of bool, shape (ny, nx) or (0, 0)
+        Pixels that hold no value; empty for none.
+    x, y : ndarray of float64, shape (n,)
+        Positions, 0-based pixels.
+    fwhm : float
+        Unit of the windows, pixels.
+    half : int
+        Half width of the square that is summed, pixels.
+    sums : ndarray of float64, shape (n, N_WINDOWS)
+        Filled.
+    dipole : ndarray of float64, shape (n, 2)
+        Filled with the sums of x and of y in the reference window, in its standard deviations.
+    """
+    width, n_gauss = 2 * half + 1, N_ROUND + N_QUAD
+    along_x, along_y = np.empty((3, n_gauss, width), np.float32), np.empty((3, n_gauss, width), np.float32)
+    gx, gx1, gx2 = along_x[0], along_x[1], along_x[2]
+    gy, gy1, gy2 = along_y[0], along_y[1], along_y[2]
+    row = np.empty(width, np.float32)
+    sums[:] = 0.0
+    dipole[:] = 0.0
+    for i in range(len(x)):
+        column, line = int(np.floor(x[i] + 0.5)), int(np.floor(y[i] + 0.5))
+        _profiles(x[i] - column, fwhm, half, gx, gx1, gx2)
+        _profiles(y[i] - line, fwhm, half, gy, gy1, gy2)
+        for r in range(width):
+            _read_row(data, bad, column, line - half + r, line + half - r, half, row)
+            for k in range(n_gauss):
+                flat, tilted, bowl = np.float32(0), np.float32(0), np.float32(0)
+                for j in range(width):
+                    flat += gx[k, j] * row[j]
+                if k < N_ROUND:
+                    sums[i, k] += flat * gy[k, r]
+                if k == REFERENCE or k >= N_ROUND:
+                    for j in range(width):
+                        tilted += gx1[k, j] * row[j]
+                        bowl += gx2[k, j] * row[j]
+                if k == REFERENCE:
+                    dipole[i, 0] += tilted * gy[k, r]
+                    dipole[i, 1] += flat * gy1[k, r]
+                if k >= N_ROUND:
+                    at = N_ROUND + 2 * (k - N_ROUND)
+                    sums[i, at] += bowl * gy[k, r] - flat * gy2[k, r]
+                    sums[i, at + 1] += 2 * tilted * gy1[k, r]
+
+
+@njit(**_JIT)
+def respond(dx, dy, xx, xy, yy, star, out):  # type: ignore[no-untyped-def]
+    """Fill the sums that a source of unit flux gives in windows from which it lies away by (dx, dy), all in FWHM.
+
+    Parameters
+    ----------
+    dx, dy : float
+        Place of the source from the centre of the windows.
+    xx, xy, yy : float
+        Its covariance beyond that of a star.
+    star : ndarray, shape (2, m)
+        Weights and variances of the Gaussians of a star.
+    out : ndarray, shape (N_WINDOWS + 2,)
+        Filled: the windows, then the dipole; integrals over the plane.
+    """
+    out[:] = 0.0
+    for c in range(star.shape[1]):
+        for k in range(N_ROUND + N_QUAD):
+            s2 = (MONOPOLES[k] if k < N_ROUND else QUADRUPOLES[k - N_ROUND]) ** 2
+            a, b = star[1, c] + xx + s2, star[1, c] + yy + s2
+            det = a * b - xy * xy
+            px, py = (b * dx - xy * dy) / det, (a * dy - xy * dx) / det
+            distance2 = px * dx + py * dy
+            if distance2 > _FAR:
+                continue
+            amount = star[0, c] * s2 / np.sqrt(det) * np.exp(-0.5 * distance2)
+            if k < N_ROUND:
+                out[k] += amount
+                if k == REFERENCE:
+                    out[N_WINDOWS] += amount * np.sqrt(s2) * px
+                    out[N_WINDOWS + 1] += amount * np.sqrt(s2) * py
+            else:
+                # The product of two Gaussians is one: its mean is s2 p, its covariance s2 - s2^2 (...)^-1.
+                at = N_ROUND + 2 * (k - N_ROUND)
+                out[at] += amount * ((a - b) * s2 / det + s2 * (px * px - py * py))
+                out[at + 1] += amount * 2 * (xy * s2 / det + s2 * px * py)
+
+
+@njit(**_JIT)
+def _fit(sums, taken, noise, table, careful, model):  # type: ignore[no-untyped-def]
+    """Fit flux and extra covariance of one source to its sums, less those of its neighbours; faint ones are drawn towards a star.
+
+    ``table`` has the columns: extra variance, widest / reference sum, reference sum, response of the quadrupole to covariance.
+    """
+    amount = sums[REFERENCE] - taken[REFERENCE]
+    if amount <= noise:
+        model[0] = max(amount, 0.0) / table[0, 2]
+        model[1:] = 0.0
+        return
+    error = 2.0 * noise / amount
+    ratio = table[0, 1]
+    if not careful:
+        ratio += ((sums[WIDEST] - taken[WIDEST]) / amount - ratio) / (1 + (error / 0.5) ** 2)
+    t = 0
+    while t < len(table) - 2 and table[t + 1, 1] < ratio:
+        t += 1
+    w = min(max((ratio - table[t, 1]) / (table[t + 1, 1] - table[t, 1]), 0.0), 1.0)
+    extra = table[t, 0] + w * (table[t + 1, 0] - table[t, 0])
+    own = table[t, 2] + w * (table[t + 1, 2] - table[t, 2])
+    slope = table[t, 3] + w * (table[t + 1, 3] - table[t, 3])
+    along, across = 0.0, 0.0
+    if not careful:
+        share = 1.0 / (amount * slope * (1 + (error / 0.3) ** 2))
+        along, across = (sums[N_ROUND] - taken[N_ROUND]) * share, (sums[N_ROUND + 1] - taken[N_ROUND + 1]) * share
+        size = np.hypot(along, across)
+        if size > _ROUNDEST * extra:
+            along, across = along * _ROUNDEST * extra / size, across * _ROUNDEST * extra / size
+    model[0], model[1], model[2], model[3] = amount / own, extra + along, across, extra - along
+
+
+@njit(**_JIT)
+def untangle(where, sums, dipole, noise, order, start, other, star, table, sweeps, taken, shift):  # type: ignore[no-untyped-def]
+    """Find what neighbours put into the windows of each source, by turns (Gauss-Seidel), and how far its centre is off.
+
+    Parameters
+    ----------
+    where : ndarray, shape (2, n)
+        Positions x, y in FWHM.
+    sums, dipole : ndarray, shapes (n, N_WINDOWS), (n, 2)
+        From `window_sums`, in units of a unit flux.
+    noise : ndarray, shape (n,)
+        Noise of the reference window.
+    order : ndarray of int, shape (n,)
+        Sources from the brightest on.
+    start, other : ndarray of int
+        Neighbours of source i are ``other[start[i]:start[i + 1]]``.
+    star, table : ndarray
+        As in `respond` and `_fit`.
+    sweeps : int
+        How often all sources are gone through.
+    taken : ndarray, shape (n, N_WINDOWS)
+        Filled with the neighbours' sums.
+    shift : ndarray, shape (n, 2)
+        Filled with the steps towards the windowed centres, in FWHM.
+    """
+    n = where.shape[1]
+    model, total, one = np.zeros((n, 4)), np.empty(N_WINDOWS + 2), np.empty(N_WINDOWS + 2)
+    for sweep in range(sweeps + 1):
+        for i in order:
+            alone = start[i] == start[i + 1]
+            if alone and 0 < sweep < sweeps:
+                continue
+            total[:] = 0.0
+            for p in range(start[i], start[i + 1] if sweep > 0 else start[i]):
+                j = other[p]
+                if model[j, 0] > 0:
+                    dx, dy = where[0, j] - where[0, i], where[1, j] - where[1, i]
+                    respond(dx, dy, model[j, 1], model[j, 2], model[j, 3], star, one)
+                    for k in range(N_WINDOWS + 2):
+                        total[k] += model[j, 0] * one[k]
+            taken[i] = total[:N_WINDOWS]
+            # The first time nobody knows how much of the width is the neighbours'.
+            _fit(sums[i], total, noise[i], table, sweep == 0 and not alone, model[i])
+            amount = sums[i, REFERENCE] - total[REFERENCE]
+            for k in range(2):
+                # Twice the windowed mean, as for XWIN_IMAGE.
+                step = 2.0 * MONOPOLES[REFERENCE] * (dipole[i, k] - total[N_WINDOWS + k]) / amount
+                shift[i, k] = min(max(step, -_MOST_SHIFT), _MOST_SHIFT) if amount > 3 * noise[i] else 0.0
+
+
+@njit(**_JIT)
+def _add_log(best, total, value):  # type: ignore[no-untyped-def]
+    """Add exp(value) to total * exp(best)."""
+    if value <= best:
+        return best, total + np.exp(value - best) if value > best - 30.0 else total
+    return value, total * np.exp(best - value) + 1.0
+
+
+@njit(**_JIT)
+def log_odds(sums, taken, bins, inverse, projection, power, log_det, prior, n_stars, doubt):  # type: ignore[no-untyped-def]
+    """Return the logarithm of the odds of the other hypotheses against the first `n_stars`, each with its best flux.
+
+    Parameters
+    ----------
+    sums, taken : ndarray, shape (n, d)
+        Sums of the sources and of their neighbours, in units of the noise.
+    bins : ndarray of int, shape (n,)
+        Which of the `b` noise models holds.
+    inverse : ndarray, shape (b, 2, d, d)
+        Inverse covariances, of single and of disturbed sources.
+    projection : ndarray, shape (b, 2, h, d)
+        Hypotheses times inverse covariance.
+    power : ndarray, shape (b, 2, h)
+        Hypotheses times inverse covariance times hypotheses.
+    log_det : ndarray, shape (b, 2)
+        Half the logarithms of the determinants, and the logarithms of the shares taken off.
+    prior : ndarray, shape (h,)
+        Logarithms of the priors.
+    n_stars : int
+        How many hypotheses are stars.
+    doubt : float
+        Variance of the neighbours' sums relative to their square.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    n, d = sums.shape
+    out = np.empty(n)
+    for i in range(n):
+        star, star_sum, rest, rest_sum = -1e300, 0.0, -1e300, 0.0
+        for which in range(2):
+            inv, b = inverse[bins[i], which], bins[i]
+            square, mixed, unsure = 0.0, 0.0, 0.0
+            for p in range(d):
+                a, c = 0.0, 0.0
+                for q in range(d):
+                    a += inv[p, q] * sums[i, q]
+                    c += inv[p, q] * taken[i, q]
+                square += a * sums[i, p]
+                mixed += a * taken[i, p]
+                unsure += c * taken[i, p]
+            # Sherman & Morrison: the covariance with the doubt added.
+            factor = doubt / (1 + doubt * unsure)
+            crowded = doubt * unsure > 1e-3
+            base = -0.5 * (square - factor * mixed * mixed) - log_det[b, which] - 0.5 * np.log(1 + doubt * unsure)
+            for k in range(len(prior)):
+                along, across = 0.0, 0.0
+                for q in range(d):
+                    along += projection[b, which, k, q] * sums[i, q]
+                least = power[b, which, k]
+                if crowded:
+                    for q in range(d):
+                        across += projection[b, which, k, q] * taken[i, q]
+                    along -= factor * across * mixed
+                    least -= factor * across * across
+                value = base + prior[k] + (0.5 * along * along / least if along > 0 else 0.0)
+                if k < n_stars:
+                    star, star_sum = _add_log(star, star_sum, value)
+                else:
+                    rest, rest_sum = _add_log(rest, rest_sum, value)
+        out[i] = rest + np.log(rest_sum) - star - np.log(star_sum)
+    return out
