@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from ezarchive.files import atomic_write
 
 STRIP_PIXELS = 1 << 21
 """Pixels of a map that are evaluated at once where all are wanted."""
-_KEPT_OUT = ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT", "BSCALE", "BZERO", "BLANK",
-             "CHECKSUM", "DATASUM", "END")  # fmt: skip
+_KEPT_OUT = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|DATAMIN|DATAMAX|CHECKSUM|DATASUM|END"
+    r"|TFIELDS|TTYPE\d+|TFORM\d+|TUNIT\d+|THEAP|Z(IMAGE|SIMPLE|TENSION|EXTEND|PCOUNT|GCOUNT|BITPIX|NAXIS\d*|TILE\d+|CMPTYPE|NAME\d+|VAL\d+"
+    r"|QUANTIZ|DITHER0|BLANK|SCALE|ZERO|HECKSUM|DATASUM)"
+)
+"""Cards that describe the pixels of another file, tile-compressed ones too."""
 
 
 def strips(shape: tuple[int, int], pixels: int = STRIP_PIXELS) -> list[slice]:
@@ -60,10 +65,8 @@ def write_fits(
         raise InputError(f"path {str(path)!r}: the suffix must be .fits, .fit or .fts")
     cards = fits.PrimaryHDU(np.zeros((1, 1), dtype)).header
     cards["NAXIS1"], cards["NAXIS2"] = int(shape[1]), int(shape[0])
-    extra = fits.Header() if header is None else header.copy(strip=True)
-    for keyword in _KEPT_OUT:
-        extra.remove(keyword, ignore_missing=True, remove_all=True)
-    cards.extend(extra.cards, unique=False, update=False)
+    kept = [] if header is None else [card for card in header.cards if not _KEPT_OUT.fullmatch(card.keyword)]
+    cards.extend(kept, unique=False, update=False)
     stored, written = np.dtype(dtype).newbyteorder(">"), 0
     with atomic_write(path) as stream:
         stream.write(cards.tostring().encode("ascii"))

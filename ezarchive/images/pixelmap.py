@@ -138,8 +138,8 @@ class PixelMap:
 
     def _check(self, kind: str) -> None:
         if kind != self.kind:
-            asked = {"background": "a level", "rms": "a noise"}[kind]
-            raise InputError(f"map: has kind {self.kind!r} and so knows no {asked}")
+            asked = {"background": "level", "rms": "noise"}[kind]
+            raise InputError(f"map: has kind {self.kind!r} and so has no {asked}")
 
 
 def checked_array(pixels: Any, name: str, wanted: str = "a 2-D array") -> np.ndarray:

@@ -40,7 +40,7 @@ class TestScatter:
 
     @pytest.mark.parametrize("bias_terms", [0, 1, 2])
     def test_of_a_calibrated_frame(self, rng, bias_terms):
-        n_bias, n_dark, n_flat = 5, 4, 3
+        n_bias, n_dark = 5, 4
         y, x = np.mgrid[-1:1:500j, -1:1:500j]
         response = 1 - 0.3 * (x**2 + y**2)
         biases = [np.mean([self.expose(rng, 0.0) for _ in range(n_bias)], axis=0) for _ in range(2)]
@@ -72,7 +72,8 @@ class TestScatter:
         )  # fmt: skip
         data = simulated.expose(np.zeros(exposure.shape), exposure, rng, made)
         background = estimate(data)
-        given = Masters(bias=made.bias, dark=made.dark, flat=made.flat, flat_err=relative * response, bias_frames=n_bias, dark_frames=n_dark)
+        given = Masters(bias=made.bias, dark=made.dark, flat=made.flat, flat_err=relative * response,
+                        bias_frames=n_bias, dark_frames=n_dark)  # fmt: skip
         found = propagated_noise(background, given, gain=exposure.gain, read_noise=exposure.read_noise)
         assert scatter((data - background.level()) / found.rms()) == pytest.approx(1.0, abs=0.015)
         assert found.global_rms == pytest.approx(background.global_rms, rel=0.02)
