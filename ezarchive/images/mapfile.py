@@ -160,7 +160,9 @@ def _rebuilt(content: Any, arrays: Mapping[str, np.ndarray], prefix: str, open_f
     if kind == "mesh":
         return MeshBackground.from_arrays({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
     if kind == "mask":
-        return Mask(arrays[f"{prefix}bits"], tuple(arrays[f"{prefix}shape"]))
+        bits, shape = arrays[f"{prefix}bits"], tuple(int(size) for size in arrays[f"{prefix}shape"])
+        # The first layout ran the rows together.
+        return Mask(bits, shape) if bits.ndim == 2 else Mask.of(np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape))
     if kind == "pixels":
         return PixelMap(arrays[f"{prefix}map"], content["kind"])
     if kind == "frame":
@@ -197,6 +199,8 @@ def _old_content(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     """Tell what a file of the first layout holds, which did not say so."""
     if "level_nodes" in arrays:
         return {"type": "mesh"}
+    if "bits" in arrays:
+        return {"type": "mask"}
     if "map" in arrays:
         return {"type": "pixels", "kind": "rms"}
-    raise KeyError("neither nodes nor pixels")
+    raise KeyError("neither nodes nor bits nor pixels")
