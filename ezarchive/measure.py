@@ -23,7 +23,7 @@ from ezarchive.images.background import MeshBackground
 from ezarchive.images.image import Image
 from ezarchive.images.mapfile import read_map
 from ezarchive.maps import StoredMap
-from ezarchive.measureoptions import METHODS, MeasureOptions
+from ezarchive.measureoptions import METHODS, MeasureOptions, diameters_in_pixels, with_numbers
 from ezarchive.photometry import stars
 from ezarchive.photometry.detection import sex
 
@@ -157,11 +157,11 @@ def measure_image(
     if seeing is None and options.aperture_diameter_seeing and scale is not None:
         first = stars.estimate_seeing(pixels, saturation=saturation, **around)
         seeing = None if first is None else first.fwhm * scale
-    diameters = _diameters(options, scale, seeing)
+    diameters = diameters_in_pixels(options, scale, seeing)
     around |= {"mask": given.mask, "wcs": image.wcs}
     facts = {"saturation": saturation, "gain": frame.gain if options.gain is None else options.gain}
     table = _detected(pixels, options, method, diameters, {**facts, "seeing": _ratio(seeing, scale)}, around)
-    table = _with_numbers(table, diameters)
+    table = with_numbers(table, [index for index, diameter in enumerate(diameters) if diameter is not None])
     found = stars.seeing_of(table, saturation=saturation)
     arcsec = tuple(None if diameter is None or scale is None else diameter * scale for diameter in diameters)
     depth, aperture = _depth(table, frame, arcsec, len(options.aperture_diameter_arcsec))
@@ -287,24 +287,6 @@ def _saturation(frame: Frame, options: MeasureOptions, origin: str | None) -> fl
     """Return the level: the header's, else the argument's, else the camera's."""
     from_header = frame.saturation is not None and (origin or "").startswith("header")
     return frame.saturation if from_header or options.saturation_level is None else options.saturation_level
-
-
-def _diameters(options: MeasureOptions, scale: float | None, seeing: float | None) -> tuple[float | None, ...]:
-    """Return the diameters in pixels in the order of their numbers; None for those that cannot be had."""
-    arcsec = [None if scale is None else diameter / scale for diameter in options.aperture_diameter_arcsec]
-    by_seeing = [None if scale is None or seeing is None else d * seeing / scale for d in options.aperture_diameter_seeing]
-    return (*arcsec, *by_seeing, *options.aperture_diameter_pixel)
-
-
-def _with_numbers(table: QTable, diameters: tuple[float | None, ...]) -> QTable:
-    """Give every aperture the suffix of its number among all that were asked for."""
-    there = [index for index, diameter in enumerate(diameters) if diameter is not None]
-    # From the last on: a suffix only grows, so none is overwritten.
-    for place, index in reversed(list(enumerate(there))):
-        if place != index:
-            for old, new in zip(columns.aperture(place), columns.aperture(index), strict=True):
-                table.rename_column(old.name, new.name)
-    return table
 
 
 def _depth(table: QTable, frame: Frame, arcsec: tuple[float | None, ...], n_arcsec: int) -> tuple[float | None, float | None]:

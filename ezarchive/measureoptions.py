@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from astropy.table import QTable
 
+from ezarchive.columns import annulus, aperture
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.photometry.options import SexOptions
 
@@ -132,7 +134,7 @@ class MeasureOptions:
         for name, value in arguments.items():
             if name not in known:
                 raise UnknownNameError("option", name, known)
-            values[name] = value if name == "sex_params" else _converted(name, value, str(known[name].type))
+            values[name] = value if name == "sex_params" else as_option(name, value, str(known[name].type))
         _take_keywords(values)
         made = cls(**values)
         made.sex_options(())  # a wrong value is told before any work
@@ -183,13 +185,63 @@ class MeasureOptions:
 
     def apertures(self) -> list[dict[str, Any]]:
         """Return the apertures in the order of their suffixes: diameter and unit (``arcsec``, ``seeing`` or ``pixel``)."""
-        families = (
-            ("arcsec", self.aperture_diameter_arcsec),
-            ("seeing", self.aperture_diameter_seeing),
-            ("pixel", self.aperture_diameter_pixel),
-        )
-        listed = [(unit, diameter) for unit, family in families for diameter in family]
-        return [{"index": index, "diameter": diameter, "unit": unit} for index, (unit, diameter) in enumerate(listed)]
+        return aperture_list(self)
+
+
+class Apertures(Protocol):
+    """Options that name circles."""
+
+    aperture_diameter_arcsec: tuple[float, ...]
+    aperture_diameter_seeing: tuple[float, ...]
+    aperture_diameter_pixel: tuple[float, ...]
+
+
+def aperture_list(options: Apertures) -> list[dict[str, Any]]:
+    """Return the circles in the order of their suffixes: index, diameter and unit (``arcsec``, ``seeing`` or ``pixel``)."""
+    families = (
+        ("arcsec", options.aperture_diameter_arcsec),
+        ("seeing", options.aperture_diameter_seeing),
+        ("pixel", options.aperture_diameter_pixel),
+    )
+    listed = [(unit, diameter) for unit, family in families for diameter in family]
+    return [{"index": index, "diameter": diameter, "unit": unit} for index, (unit, diameter) in enumerate(listed)]
+
+
+def diameters_in_pixels(options: Apertures, scale: float | None, seeing: float | None) -> tuple[float | None, ...]:
+    """Return the diameters in pixels in the order of their numbers; None for those that cannot be had.
+
+    Parameters
+    ----------
+    options : Apertures
+    scale : float or None
+        Arcsec per pixel.
+    seeing : float or None
+        FWHM of the stars, arcsec.
+    """
+    arcsec = [None if scale is None else diameter / scale for diameter in options.aperture_diameter_arcsec]
+    by_seeing = [None if scale is None or seeing is None else d * seeing / scale for d in options.aperture_diameter_seeing]
+    return (*arcsec, *by_seeing, *options.aperture_diameter_pixel)
+
+
+def with_numbers(table: QTable, numbers: Sequence[int]) -> QTable:
+    """Give every circle of a table the suffix of its number among all that were asked for (in place).
+
+    Parameters
+    ----------
+    table : QTable
+        With circles 0, 1, 2 ...
+    numbers : sequence of int
+        Their numbers, rising.
+    """
+    # From the last on: a suffix only grows, so none is overwritten.
+    for place, number in reversed(list(enumerate(numbers))):
+        if place == number:
+            continue
+        for family in (aperture, annulus):
+            for old, new in zip(family(place), family(number), strict=True):
+                if old.name in table.colnames:
+                    table.rename_column(old.name, new.name)
+    return table
 
 
 def _take_keywords(values: dict[str, Any]) -> None:
@@ -204,14 +256,14 @@ def _take_keywords(values: dict[str, Any]) -> None:
     for keyword, value in sorted((keyword.upper(), value) for keyword, value in given.items()):
         if keyword in _KEYWORDS:
             name = _KEYWORDS[keyword]
-            values[name] = _converted(name, _from_text(value, kinds[name]), kinds[name], f"sex_params {keyword}")
+            values[name] = as_option(name, _from_text(value, kinds[name]), kinds[name], f"sex_params {keyword}")
         elif keyword == "PHOT_AUTOPARAMS":
-            pair = _converted("", _from_text(value, "tuple"), "tuple", "sex_params PHOT_AUTOPARAMS")
+            pair = as_option("", _from_text(value, "tuple"), "tuple", "sex_params PHOT_AUTOPARAMS")
             if len(pair) != 2:
                 raise InputError(f"sex_params PHOT_AUTOPARAMS={value!r}: must be two numbers: factor and least radius")
             values["kron_factor"], values["kron_minimum_radius"] = pair
         elif keyword == "PHOT_APERTURES":
-            added = _converted("", _from_text(value, "tuple"), "tuple", "sex_params PHOT_APERTURES")
+            added = as_option("", _from_text(value, "tuple"), "tuple", "sex_params PHOT_APERTURES")
             values["aperture_diameter_pixel"] = (*values.get("aperture_diameter_pixel", ()), *added)
         else:
             rest[keyword] = list(value) if isinstance(value, (tuple, np.ndarray)) else value
@@ -234,8 +286,14 @@ def _from_text(value: Any, kind: str) -> Any:
     return numbers if kind.startswith("tuple") or len(numbers) > 1 else numbers[0]
 
 
-def _converted(name: str, value: Any, annotation: str, shown: str | None = None) -> Any:
-    """Return a value as its field wants it; ``shown`` is the name in messages."""
+def as_option(name: str, value: Any, annotation: str, shown: str | None = None) -> Any:
+    """Return a value as the field of an option wants it; ``shown`` is the name in messages.
+
+    Raises
+    ------
+    InputError
+        If it is of the wrong type or out of range.
+    """
     shown = shown or name
     if annotation.startswith("tuple"):
         if isinstance(value, str):
