@@ -16,7 +16,7 @@ from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sql import Engine
 from ezarchive.columns import DEFAULT_APERTURE
-from ezarchive.database import audit, queries, runs, tables
+from ezarchive.database import audit, queries, runs, tables, zeropoints
 from ezarchive.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def sql(
     ----------
     archive : Archive
     query : str
-        One SELECT over the views ``frames``, ``catalogs``, ``measurements`` and ``light_curve`` (columns: ``data_layout.md``).
+        One SELECT over the views ``frames``, ``catalogs``, ``zero_points``, ``measurements`` and ``light_curve`` (columns:
+        ``data_layout.md``).
     parameters : sequence or mapping, optional
         Values for ``?`` in the query, or for ``$name``.
     aperture : float, Quantity or str
@@ -181,7 +182,8 @@ def _engine(archive: Archive, *, aperture: Any, method: str | None, run: int | N
             _check_runs(runs.list_runs(conn), method, run)
         frames = tables.frames_table(conn, frame_ids=frame_ids, replaced=run is not None)
         catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
-    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter)
+        zero_points = zeropoints.zero_points_table(conn, frame_ids=frame_ids)
+    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, zero_points=zero_points)
 
 
 def _arcsec(name: str, value: Any) -> float:

@@ -250,11 +250,13 @@ LIGHT_CURVE = (
     Column("flux_ujy", "float64", "uJy", "phot.flux.density", "calibrated AB flux density; NULL unless calibrated in AB"),
     Column("flux_ujy_err", "float64", "uJy", "stat.error;phot.flux.density", "error of `flux_ujy`"),
     Column("aperture_arcsec", "float64", "arcsec", "phys.angSize", "diameter of the aperture"),
-    Column("mag_limit", "float64", "mag", "phot.mag;stat.max", "5-sigma limit of the frame in this aperture; NULL unless calibrated"),
+    Column("mag_limit", "float64", "mag", "phot.mag;stat.max", "5-sigma limit there, else that of the frame; NULL unless calibrated"),
     Column("snr", "float64", None, "stat.snr", "flux / flux_err"),
     Column("flags", "int32", None, "meta.code.qual", "bits of flags.FLAGS"),
     Column("kind", "str", None, "meta.code.class", "detection, forced or limit"),
     Column("flags_aper", "int32", None, "meta.code.qual", "bits of flags.FLAGS_APER of this aperture"),
+    Column("zero_point", "float64", "mag", "phot.calib", "zero point that was applied: a stored one of this aperture, else the header's"),
+    Column("zero_point_err", "float64", "mag", "stat.error;phot.calib", "error of `zero_point`, the same for all sources of the frame"),
 )
 
 _FAMILIES = (

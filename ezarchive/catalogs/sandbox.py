@@ -18,7 +18,7 @@ import duckdb
 
 from ezarchive.errors import SQLError, near_misses
 
-VIEWS = ("frames", "catalogs", "measurements", "light_curve")
+VIEWS = ("frames", "catalogs", "zero_points", "measurements", "light_curve")
 """The tables of the archive."""
 
 TABLE_FUNCTIONS = frozenset(

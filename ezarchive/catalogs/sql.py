@@ -1,8 +1,8 @@
 """SQL over everything that was measured: DuckDB in memory over per-image Parquet, with the frame tables joined in.
 
-Views: ``frames``, ``catalogs`` (the database's, registered as Arrow tables), ``measurements`` (every column of every catalog) and
-``light_curve`` (one aperture, per second and calibrated; ``columns.LIGHT_CURVE``). The last two open Parquet files only when a query
-names them, and only those that its WHERE can need.
+Views: ``frames``, ``catalogs``, ``zero_points`` (the database's, registered as Arrow tables), ``measurements`` (every column of every
+catalog) and ``light_curve`` (one aperture, per second and calibrated; ``columns.LIGHT_CURVE``). The last two open Parquet files only
+when a query names them, and only those that its WHERE can need.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Engine:
         Memory and time.
     aperture : float
         Diameter in arcsec of the apertures in ``light_curve``.
+    zero_points : pyarrow.Table or mapping of lists, optional
+        Those that count: columns of ``views.ZERO_POINTS_SCHEMA``.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Engine:
         limits: SQLSettings | None = None,
         *,
         aperture: float = DEFAULT_APERTURE,
+        zero_points: Rows | None = None,
     ) -> None:
         self.home = Path(home).absolute()
         self.limits = limits or SQLSettings()
@@ -81,6 +84,7 @@ class Engine:
         self._connection = connect(self.limits.memory_gb)
         self._connection.register("frames", self._frames)
         self._connection.register("catalogs", self._catalogs)
+        self._connection.register("zero_points", _conform(zero_points or {}, views.ZERO_POINTS_SCHEMA, "zero_points"))
         for macro in views.MACROS:
             self._connection.execute(macro)
         for view in _MEASURED:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ezarchive.columns import CATALOG_LINK, FRAME, LIGHT_CURVE, NAMES, SOURCE, Column, aperture, suffix
 from ezarchive.errors import InputError
-from ezarchive.magnitudes import AB_MICROJANSKY, MAG_PER_RELATIVE_ERROR, is_rate
+from ezarchive.magnitudes import AB_MICROJANSKY, MAG_PER_RELATIVE_ERROR, SAME_APERTURE, is_rate
 
 SQL_TYPES = {
     "bool": "BOOLEAN",
@@ -30,9 +30,6 @@ SQL_TYPES = {
 }
 APERTURE_TOLERANCE = 0.01
 """Arcsec within which an aperture of a catalog is the one that is asked for."""
-
-ZERO_POINT_TOLERANCE = 0.01
-"""Relative difference of diameters within which a zero point or a depth is that of an aperture."""
 
 FRAMES_SCHEMA = (Column("frame_id", "int64", None, "meta.id;obs", "the frame"), *NAMES, *FRAME, Column("path", "str", None, "", "its file"))
 """What the view ``frames`` holds at least."""
@@ -50,8 +47,26 @@ CATALOGS_SCHEMA = (
 )
 """What the view ``catalogs`` holds at least, and ``apertures``, a list of diameters in arcsec."""
 
+ZERO_POINTS_SCHEMA = (
+    Column("frame_id", "int64", None, "meta.id;obs", "the frame"),
+    Column("catalog_id", "int64", None, "meta.id", "the catalog whose stars it was made of"),
+    Column("run_id", "int64", None, "meta.id", "the run that made it"),
+    Column("method", "str", None, "meta.code", "method of that catalog"),
+    Column("measure", "str", None, "meta.code", "AUTO or APER"),
+    Column("aperture", "float64", "arcsec", "phys.angSize", "diameter of the aperture; NULL for AUTO"),
+    Column("value", "float64", "mag", "phot.calib", "magnitude of 1 stored unit per exposure"),
+    Column("error", "float64", "mag", "stat.error;phot.calib", "error of `value`"),
+    Column("scatter", "float64", "mag", "stat.stdev;phot.calib", "standard deviation from star to star"),
+    Column("n_stars", "int64", None, "meta.number", "stars that were used"),
+    Column("system", "str", None, "meta.code", "AB or Vega"),
+    Column("ab_offset", "float64", "mag", "phot.calib", "what makes an AB magnitude of one in `system`"),
+    Column("depth", "float64", "mag", "phot.mag;stat.max", "5-sigma limit of the frame"),
+)
+"""What the view ``zero_points`` holds at least: those that count, one for each frame, method and measurement."""
+
 _AB_UJY = f"power(10, ({AB_MICROJANSKY} - l.zero_point_ab) / 2.5)"
 _LINK_COLUMNS = ("telname", "filter", "mjd_mid", "exptime")
+_OF_APERTURE = ("FLUX_APER", "FLUXERR_APER", "FLAGS_APER", "SKYSIG_APER")
 
 MACROS = (
     """CREATE MACRO angular_separation(ra1, dec1, ra2, dec2) AS degrees(atan2(
@@ -96,7 +111,7 @@ def light_curve_sources(place: int) -> list[Column]:
     """Return the columns of a catalog that ``light_curve`` is made of, for an aperture at a place."""
     used = {"frame_id", "run_id", "ALPHA_J2000", "DELTA_J2000", "FLAGS"}
     columns = [column for column in (*CATALOG_LINK, *SOURCE) if column.name in used]
-    return columns + [column for column in aperture(place) if column.name.startswith(("FLUX_APER", "FLUXERR_APER", "FLAGS_APER"))]
+    return columns + [column for column in aperture(place) if column.name.startswith(_OF_APERTURE)]
 
 
 def _light_curve_branch(group: Group) -> str:
@@ -122,10 +137,12 @@ def _light_curve_branch(group: Group) -> str:
         "flux_ujy": f"{flux} * {_AB_UJY}",
         "flux_ujy_err": f"{err} * {_AB_UJY}",
         "aperture_arcsec": "l.aperture",
-        "mag_limit": "l.mag_limit",
+        "mag_limit": f"coalesce(flux_to_mag(5 * m.\"SKYSIG_APER{end}\", zero_point := l.zero_point), l.mag_limit)",
         "snr": f"{flux} / nullif({err}, 0)",
         "flags": "m.FLAGS",
         "flags_aper": f'm."FLAGS_APER{end}"',
+        "zero_point": "l.zero_point",
+        "zero_point_err": "l.zero_point_err",
         "kind": "CASE WHEN l.method IN ('circular', 'elliptical') THEN 'forced' ELSE 'detection' END",
     }
     cells = ", ".join(f'CAST({values[column.name]} AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in LIGHT_CURVE)
@@ -149,21 +166,34 @@ def _nulls(columns: Sequence[Column]) -> str:
 
 
 LINKS = f"""
+    WITH fitting AS (
+        SELECT c.catalog_id, z.value, z.error, z.value + z.ab_offset AS ab, z.depth, row_number() OVER (PARTITION BY c.catalog_id
+            ORDER BY z.method IS DISTINCT FROM c.method, abs(z.aperture - c.aperture), z.run_id DESC) AS place
+        FROM _placed c JOIN zero_points z USING (frame_id)
+        WHERE z.measure = 'APER' AND abs(z.aperture - c.aperture) <= {SAME_APERTURE} * c.aperture
+    ), known AS (
+        SELECT c.*, f.* EXCLUDE (frame_id, path, depth, depth_aperture, seeing, zero_point),
+            z.value IS NOT NULL AS stored, z.value, z.error, z.ab, z.depth AS stored_depth,
+            CASE WHEN abs(f.zero_point_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture THEN f.zero_point END AS header,
+            CASE WHEN abs(f.depth_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture THEN f.depth END AS header_depth
+        FROM _placed c LEFT JOIN frames f USING (frame_id) LEFT JOIN fitting z ON z.catalog_id = c.catalog_id AND z.place = 1
+    )
     SELECT c.catalog_id, c.frame_id, c.run_id, c.method, c.path, c.place, c.aperture,
-        f.telname, f.filter, f.mjd_mid, f.exptime, f.ra AS frame_ra, f.dec AS frame_dec, f.radius AS frame_radius,
-        CASE WHEN coalesce(r.rate, false) THEN 1.0 WHEN f.exptime > 0 THEN f.exptime END AS per,
-        CASE WHEN {{zero_point_fits}} THEN f.zero_point END AS zero_point,
-        CASE WHEN {{zero_point_fits}} AND upper(f.zero_point_system) = 'AB' THEN f.zero_point END AS zero_point_ab,
-        CASE WHEN {{zero_point_fits}} THEN
-            CASE WHEN abs(c.depth_aperture - c.aperture) <= {ZERO_POINT_TOLERANCE} * c.aperture AND c.depth IS NOT NULL THEN c.depth
-                 WHEN abs(f.depth_aperture - c.aperture) <= {ZERO_POINT_TOLERANCE} * c.aperture THEN f.depth END END AS mag_limit
-    FROM _placed c LEFT JOIN frames f USING (frame_id) LEFT JOIN _rates r ON f.bunit = r.bunit
+        c.telname, c.filter, c.mjd_mid, c.exptime, c.ra AS frame_ra, c.dec AS frame_dec, c.radius AS frame_radius,
+        CASE WHEN coalesce(r.rate, false) THEN 1.0 WHEN c.exptime > 0 THEN c.exptime END AS per,
+        CASE WHEN stored THEN value ELSE header END AS zero_point,
+        CASE WHEN stored THEN error WHEN header IS NOT NULL THEN zero_point_err END AS zero_point_err,
+        CASE WHEN stored THEN ab WHEN upper(zero_point_system) = 'AB' THEN header END AS zero_point_ab,
+        CASE WHEN stored THEN stored_depth WHEN header IS NOT NULL THEN
+            CASE WHEN abs(c.depth_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture AND c.depth IS NOT NULL THEN c.depth
+                 ELSE header_depth END END AS mag_limit
+    FROM known c LEFT JOIN _rates r ON c.bunit = r.bunit
     ORDER BY c.catalog_id
-""".replace(
-    "{zero_point_fits}",
-    f"f.zero_point IS NOT NULL AND abs(f.zero_point_aperture - c.aperture) <= {ZERO_POINT_TOLERANCE} * c.aperture",
-)
-"""One row a catalog with what its measurements need of the frame; ``per`` is what fluxes are divided by."""
+"""
+"""One row a catalog with what its measurements need of the frame; ``per`` is what fluxes are divided by.
+
+A stored zero point of the aperture comes before the header's: one made of a catalog of the same method first, then the nearest in size.
+"""
 
 
 def placed(catalogs: pa.Table, diameter: float) -> pa.Table:

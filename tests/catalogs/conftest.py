@@ -25,6 +25,7 @@ class Archive:
         self.home = home
         self.frames: list[dict[str, Any]] = []
         self.catalogs: list[dict[str, Any]] = []
+        self.zero_points: list[dict[str, Any]] = []
 
     def add(
         self,
@@ -35,6 +36,7 @@ class Archive:
         dec: np.ndarray | None = None,
         method: str = "sex",
         drop: tuple[str, ...] = (),
+        sky_sigma: float | None = None,
         **catalog: Any,
     ) -> dict[str, Any]:
         """Add a frame with one catalog; `fluxes` by diameter, in the order of the suffixes."""
@@ -52,6 +54,8 @@ class Archive:
         for place, flux in enumerate(fluxes.values()):
             table["FLUX_APER" + columns.suffix(place)] = np.asarray(flux, float) * u.ct
             table["FLUXERR_APER" + columns.suffix(place)] = np.full(n, 10.0) * u.ct
+            if sky_sigma is not None:
+                table["SKYSIG_APER" + columns.suffix(place)] = np.full(n, sky_sigma) * u.ct
         table.remove_columns(drop)
         link = {"frame_id": frame_id, "run_id": run_id}
         link |= {name: frame.get(name) for name in ("telname", "filter", "mjd_mid", "exptime")}
@@ -62,8 +66,14 @@ class Archive:
         self.catalogs.append(row)
         return row
 
+    def calibrate(self, frame_id: int, aperture: float | None, value: float, **facts: Any) -> None:
+        """Add a zero point of a frame; None: of AUTO."""
+        row = {"frame_id": frame_id, "aperture": aperture, "measure": "AUTO" if aperture is None else "APER", "value": value, "run_id": 9}
+        row |= {"method": "sex", "error": 0.01, "system": "AB", "ab_offset": 0.0}
+        self.zero_points.append(row | facts)
+
     def engine(self, **options: Any) -> Engine:
-        return Engine(_columns(self.frames), _columns(self.catalogs), self.home, **options)
+        return Engine(_columns(self.frames), _columns(self.catalogs), self.home, zero_points=_columns(self.zero_points), **options)
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:

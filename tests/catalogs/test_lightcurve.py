@@ -80,7 +80,7 @@ def test_aperture_filters_and_kind(archive: Any) -> None:
     add(archive, RA, DEC, (0, 0.5), mjd_mid=60000.0, filter="r")
     add(archive, RA, DEC, (0, 0.5), mjd_mid=60001.0, filter="g")
     ras, decs = around(RA, DEC, (0, 0.0))
-    archive.add(archive.frames[0], {5.0: np.array([9.0])}, ra=ras, dec=decs, method="forced", run_id=2)
+    archive.add(archive.frames[0], {5.0: np.array([9.0])}, ra=ras, dec=decs, method="circular", run_id=2)
     with archive.engine() as engine:
         seven = light_curve(engine, RA, DEC, 2 * ARCSEC, aperture=7.0)
         assert list(seven["flux"].value) == [2.0, 2.0]

@@ -100,11 +100,66 @@ def test_mag_limit_needs_the_same_aperture(archive: Any) -> None:
     assert limits == [None, 18.0]
 
 
+def test_a_stored_zero_point_comes_before_the_headers(archive: Any) -> None:
+    header = {"exptime": 1.0, "zero_point": 25.0, "zero_point_err": 0.3, "zero_point_aperture": 5.0, "zero_point_system": "AB"}
+    for _ in range(3):
+        archive.add(header, {5.0: np.array([100.0])}, depth=19.0, depth_aperture=5.0)
+    archive.calibrate(1, 5.0, 26.0, depth=18.5)
+    archive.calibrate(2, 5.0, 26.0, system="Vega", ab_offset=None)
+    archive.calibrate(2, None, 27.0)
+    archive.calibrate(3, 7.0, 26.0)
+    query = "SELECT mag, mag_err, zero_point, zero_point_err, flux_ujy, mag_limit FROM light_curve ORDER BY frame_id"
+    with archive.engine() as engine:
+        first, second, third = (tuple(row) for row in engine.query(query))
+    error = pytest.approx(0.10857362)
+    assert first == (21.0, error, 26.0, 0.01, pytest.approx(100 * 10 ** ((23.9 - 26) / 2.5)), 18.5)
+    assert second == (21.0, error, 26.0, 0.01, None, None)
+    assert third == (20.0, error, 25.0, 0.3, pytest.approx(100 * 10 ** ((23.9 - 25) / 2.5)), 19.0)
+
+
+def test_a_stored_zero_point_is_that_of_the_aperture_within_a_hundredth(archive: Any) -> None:
+    archive.add({"exptime": 1.0}, {5.0: np.array([100.0]), 7.0: np.array([200.0]), 10.0: np.array([300.0])})
+    archive.calibrate(1, 7.05, 26.0)
+    archive.calibrate(1, 7.01, 26.5)
+    archive.calibrate(1, 4.94, 27.0)
+    with archive.engine() as engine:
+        found = {size: one(engine, "SELECT zero_point FROM light_curve", aperture=size)[0] for size in (5.0, 7.0, 10.0)}
+    assert found == {5.0: None, 7.0: 26.5, 10.0: None}
+
+
+def test_forced_rows_take_the_zero_points_of_the_frames_stars(archive: Any) -> None:
+    archive.add({"exptime": 1.0}, {5.0: np.array([100.0])}, method="circular", drop=("FLAGS",), sky_sigma=2.0)
+    archive.add({"exptime": 1.0}, {5.0: np.array([-100.0])}, method="photutils", sky_sigma=2.0)
+    for frame_id in (1, 2):
+        archive.calibrate(frame_id, 5.0, 25.0, depth=18.0)
+        archive.calibrate(frame_id, 5.0, 25.5, depth=18.0, method="photutils", run_id=8)
+    query = "SELECT kind, zero_point, mag, mag_limit, flags FROM light_curve ORDER BY frame_id"
+    with archive.engine() as engine:
+        assert [tuple(row) for row in engine.query(query)] == [("forced", 25.0, 20.0, 22.5, None), ("detection", 25.5, None, 23.0, 0)]
+
+
+def test_a_limit_is_that_of_the_place_where_its_noise_is_known(archive: Any) -> None:
+    frame = {"exptime": 1.0, "zero_point": 25.0, "zero_point_aperture": 5.0}
+    archive.add(frame, {5.0: np.array([1.0])}, depth=19.0, depth_aperture=5.0, sky_sigma=2.0)
+    archive.add({"exptime": 1.0}, {5.0: np.array([1.0])}, sky_sigma=2.0)
+    with archive.engine() as engine:
+        assert [row.mag_limit for row in engine.query("SELECT mag_limit FROM light_curve ORDER BY frame_id")] == [22.5, None]
+
+
+def test_zero_points_are_a_view(archive: Any) -> None:
+    archive.add({"filter": "r"}, {5.0: np.array([1.0])})
+    archive.calibrate(1, 5.0, 25.0, n_stars=12)
+    with archive.engine() as engine:
+        assert one(engine, "SELECT filter, value, n_stars FROM zero_points JOIN frames USING (frame_id)") == ("r", 25.0, 12)
+    with Engine({}, {}, archive.home) as engine:
+        assert len(engine.query("SELECT * FROM zero_points")) == 0
+
+
 def test_the_aperture_is_found_by_its_diameter_not_its_place(archive: Any) -> None:
     archive.add({"exptime": 1.0}, {5.0: np.array([50.0]), 7.0: np.array([70.0])})
     archive.add({"exptime": 1.0}, {2.5: np.array([25.0]), 3.0: np.array([30.0]), 5.005: np.array([50.1]), 7.0: np.array([70.1])})
     archive.add({"exptime": 1.0}, {7.0: np.array([70.2])})
-    archive.add({"exptime": 1.0}, {5.0: np.array([50.3])}, method="forced")
+    archive.add({"exptime": 1.0}, {5.0: np.array([50.3])}, method="elliptical")
     with archive.engine() as engine:
         five = engine.query("SELECT frame_id, flux, aperture_arcsec, kind FROM light_curve ORDER BY frame_id")
         assert list(five) == [(1, 50.0, 5.0, "detection"), (2, 50.1, 5.005, "detection"), (4, 50.3, 5.0, "forced")]

@@ -1,0 +1,250 @@
+"""Reference catalogs: stars whose magnitudes are known, from a user's file or table.
+
+Which column means what is a mapping of the user's; a name may hold ``{filter}``, which stands for the filter of the frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from ezarchive import sky
+from ezarchive.errors import InputError, UnknownNameError
+from ezarchive.targets import DEC_NAMES, RA_NAMES, read_targets
+
+FORMATS = {
+    ".csv": "csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".fit": "fits", ".fts": "fits", ".vot": "votable", ".xml": "votable",
+    ".votable": "votable", ".parquet": "parquet",
+}  # fmt: skip
+"""Formats by suffix; ``.gz`` may follow those of CSV and FITS."""
+
+MEANINGS = ("ra", "dec", "mag", "mag_err", "colour")
+"""What a column can be said to be."""
+
+MAG_NAMES = ("{filter}_mag", "{filter}mag", "mag_{filter}", "{filter}")
+MAG_ERR_NAMES = ("{filter}_mag_err", "{filter}_mag_error", "e_{filter}mag", "e_{filter}_mag", "mag_err_{filter}", "{filter}_err")
+_BEYOND = 90.0  # magnitudes from here on stand for missing ones: 99, -99, 999
+_DIFFERENCE = re.compile(r"\s+-\s+")
+
+
+class Reference:
+    """Stars of known magnitudes.
+
+    Parameters
+    ----------
+    table : Table
+        With its columns; it is not changed.
+    columns : mapping, optional
+        Any of `MEANINGS` -> the name of a column. ``ra`` and ``dec`` (ICRS; their units are honoured, degrees by default) are found by the
+        usual names. ``mag`` and ``mag_err`` may hold ``{filter}``, or be a mapping of filter -> column; ``{filter}_mag`` and the like by
+        default. ``colour`` is a column, or two as ``"g_mag - r_mag"``.
+    label : str
+        What messages call it.
+
+    Raises
+    ------
+    InputError
+        If a meaning is unknown, or there are no positions.
+    UnknownNameError
+        If a column does not exist.
+    """
+
+    def __init__(self, table: Table, columns: Mapping[str, Any] | None = None, *, label: str = "reference") -> None:
+        self.columns, self.label, self.table = dict(columns or {}), label, table
+        for name in self.columns:
+            if name not in MEANINGS:
+                raise UnknownNameError("columns: meaning", name, MEANINGS)
+        self._lowered = {name.lower(): name for name in reversed(table.colnames)}
+        targets = read_targets({"ra": table[self._position("ra", RA_NAMES)], "dec": table[self._position("dec", DEC_NAMES)]}, unit="coord")
+        # In the order of declination, so that a cone is a slice and a test.
+        self._order = np.argsort(np.where(np.isfinite(targets.dec), targets.dec, np.inf), kind="stable")
+        self._ra, self._dec = targets.ra[self._order], targets.dec[self._order]
+
+    def __len__(self) -> int:
+        return len(self._ra)
+
+    def near(self, ra: float, dec: float, radius_deg: float) -> NDArray[np.int64]:
+        """Return which stars lie within a radius of a position: their places, for `stars`."""
+        first, last = np.searchsorted(self._dec, [dec - radius_deg, dec + radius_deg])
+        inside = sky.separation(self._ra[first:last], self._dec[first:last], ra, dec) <= radius_deg
+        return first + np.flatnonzero(inside)
+
+    def stars(self, band: str | None, chosen: NDArray | slice = slice(None)) -> dict[str, NDArray[np.float64]]:
+        """Return positions, magnitudes and colours of some stars.
+
+        Parameters
+        ----------
+        band : str or None
+            Name of the filter.
+        chosen : ndarray or slice
+            Places of `near`; all by default.
+
+        Returns
+        -------
+        dict of ndarray
+            ``ra dec mag mag_err colour``; NaN where missing. Magnitudes from 90 or down to -90 stand for missing ones.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no column with magnitudes of that filter.
+        """
+        rows = self._order[chosen]
+        error = self._column("mag_err", band)
+        return {
+            "ra": self._ra[chosen], "dec": self._dec[chosen],
+            "mag": self._magnitudes(self._column("mag", band), rows),
+            "mag_err": np.full(len(rows), np.nan) if error is None else self._magnitudes(error, rows),
+            "colour": self._colours(band, rows),
+        }  # fmt: skip
+
+    def has_band(self, band: str | None) -> bool:
+        """Return whether there are magnitudes of a filter."""
+        try:
+            self._column("mag", band)
+        except UnknownNameError:
+            return False
+        return True
+
+    @property
+    def of_one_band(self) -> str | None:
+        """The column with magnitudes, if it is the same for every filter."""
+        mag = self.columns.get("mag")
+        return mag if isinstance(mag, str) and "{filter}" not in mag else None
+
+    def median_colour(self, band: str | None) -> float | None:
+        """Return the median colour of all stars that have a magnitude in a filter; None without colours."""
+        stars = self.stars(band)
+        known = stars["colour"][np.isfinite(stars["colour"]) & np.isfinite(stars["mag"])]
+        return float(np.median(known)) if known.size else None
+
+    def digest(self) -> str:
+        """Return 16 hex digits that tell references apart: of their columns' names and values."""
+        found = hashlib.blake2b(digest_size=8)
+        for name in sorted(self.table.colnames):
+            column = self.table[name]
+            values = np.asarray(np.ma.filled(np.ma.asarray(getattr(column, "value", column))))
+            found.update(name.encode())
+            found.update(values.astype(str).tobytes() if values.dtype.kind == "O" else np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()
+
+    def _position(self, meaning: str, usual: Sequence[str]) -> str:
+        if meaning in self.columns:
+            return self._existing(self.columns[meaning])
+        found = next((self._lowered[name] for name in usual if name in self._lowered), None)
+        if found is None:
+            have = ", ".join(self.table.colnames) or "none"
+            raise InputError(f"{self.label}: columns must name the one with {meaning}; found {have}")
+        return found
+
+    def _column(self, meaning: str, band: str | None) -> str | None:
+        """Return the column of a meaning for a filter; None for an error that is not there."""
+        named, optional = self.columns.get(meaning), meaning == "mag_err"
+        if isinstance(named, Mapping):
+            if band not in named:
+                if optional:
+                    return None
+                raise UnknownNameError(f"{self.label}: filter", str(band), map(str, named))
+            named = named[band]
+        if named is not None:
+            return self._existing(named.replace("{filter}", band or ""))
+        usual = [name.replace("{filter}", (band or "").lower()) for name in (MAG_ERR_NAMES if optional else MAG_NAMES)] if band else []
+        found = next((self._lowered[name] for name in usual if name in self._lowered), None)
+        if found is None and not optional:
+            raise UnknownNameError(f"{self.label}: column with magnitudes of filter", str(band), self.table.colnames)
+        return found
+
+    def _existing(self, name: str) -> str:
+        if name not in self.table.colnames:
+            raise UnknownNameError(f"{self.label}: column", str(name), self.table.colnames)
+        return name
+
+    def _colours(self, band: str | None, rows: NDArray) -> NDArray[np.float64]:
+        named = self.columns.get("colour")
+        if named is None:
+            return np.full(len(rows), np.nan)
+        named = named.replace("{filter}", band or "")
+        names = [named] if named in self.table.colnames else _DIFFERENCE.split(named.strip())
+        if len(names) > 2:
+            raise InputError(f"columns: colour {named!r}: must be a column, or two as 'g_mag - r_mag'")
+        values = [self._magnitudes(self._existing(name), rows) for name in names]
+        return values[0] if len(values) == 1 else values[0] - values[1]
+
+    def _magnitudes(self, name: str, rows: NDArray) -> NDArray[np.float64]:
+        column = self.table[name][rows]
+        plain = np.ma.asarray(getattr(column, "value", getattr(column, "unmasked", column)))
+        mask = np.ma.getmaskarray(plain) | np.asarray(getattr(column, "mask", False))
+        try:
+            values = np.array(np.ma.getdata(plain), dtype=float)
+        except (TypeError, ValueError) as err:
+            raise InputError(f"{self.label}: column {name!r} must hold numbers, found dtype {plain.dtype}") from err
+        values[mask | ~(np.abs(values) < _BEYOND)] = np.nan
+        return values
+
+
+def read_reference(source: Any, columns: Mapping[str, Any] | None = None) -> Reference:
+    """Read a reference.
+
+    Parameters
+    ----------
+    source : path, Table, DataFrame, dict of columns or Reference
+        A file in one of `FORMATS` by its suffix.
+    columns : mapping, optional
+        As of `Reference`.
+
+    Returns
+    -------
+    Reference
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it cannot be read.
+    """
+    if isinstance(source, Reference):
+        return Reference(source.table, columns or source.columns, label=source.label)
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        return Reference(_read(path), columns, label=f"reference {path.name}")
+    if isinstance(source, Table):
+        return Reference(source, columns)
+    if isinstance(source, (pd.DataFrame, Mapping)):
+        return Reference(_table({str(name): np.asarray(source[name]) for name in source}), columns)
+    raise InputError(f"reference: must be a path, a table or a dict of columns, found {type(source).__name__}")
+
+
+def _read(path: Path) -> Table:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = FORMATS.get(next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), ""))
+    if kind is None:
+        raise InputError(f"reference {path}: its suffix must be one of {', '.join(FORMATS)}")
+    if not path.is_file():
+        raise InputError(f"reference {path}: there is no such file")
+    try:
+        with warnings.catch_warnings():
+            # What astropy mends in a VOTable or a FITS header is of no concern here.
+            warnings.simplefilter("ignore")
+            if kind == "csv":
+                frame = pd.read_csv(path, comment="#", skipinitialspace=True)
+                return _table({str(name).strip(): frame[name].to_numpy() for name in frame})
+            return Table.read(path, format=kind)
+    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError) as err:
+        raise InputError(f"reference {path}: cannot be read as {kind}: {str(err).splitlines()[0] if str(err) else err!r}") from err
+
+
+def _table(columns: Mapping[str, Any]) -> Table:
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    try:
+        # Objects are texts, or numbers with gaps: astropy keeps neither as such.
+        return Table({name: values.astype(str) if values.dtype.kind in "OT" else values for name, values in arrays.items()})
+    except ValueError as err:
+        raise InputError(f"reference: must have columns of equal length: {err}") from err
