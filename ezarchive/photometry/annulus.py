@@ -63,7 +63,8 @@ def measure_rings(stamps: Stamps, inner: Ellipses, outer: Ellipses, clipping: Cl
 
     Notes
     -----
-    The error of the median of N pixels is ``sqrt(pi / 2 / N) sigma``.
+    The error of the median of N pixels is ``sqrt(pi / 2 / N) sigma``. The median of Poisson numbers lies a sixth of an electron below their
+    mean, so that a ring on a faint sky is that much low; other sources in the ring lift it.
     """
     n, h, _ = stamps.data.shape
     out = stamps.out if stamps.sources is None else stamps.out | stamps.sources
