@@ -173,7 +173,7 @@ def cosmic_ray_mask(
     left_out = None if mask is None else Mask.of(mask, data.shape)
     found = np.empty(data.shape, bool)
     # The search looks at most this far around a pixel; in strips it needs memory for a few rows only.
-    reach = 8 * options.niter + 8
+    reach = 12 * options.niter + 4
     for rows in strips(data.shape, 1 << 23):
         wide = slice(max(rows.start - reach, 0), min(rows.stop + reach, data.shape[0]))
         part = np.array(data[wide], np.float32)

@@ -1,0 +1,153 @@
+"""``calculate_*`` of an image that belongs to no archive: a file, or an array."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ezarchive.errors import InputError, MeasurementError
+from ezarchive.frames.record import Frame
+from ezarchive.images.background import MeshBackground, estimate
+from ezarchive.images.compact import Mask
+from ezarchive.images.image import Image
+from ezarchive.images.mapfile import pack
+from ezarchive.images.mask import circular_mask, source_mask
+from ezarchive.images.noise import PropagatedNoise, SourceNoise
+from ezarchive.images.pixelmap import PixelMap
+
+pytestmark = pytest.mark.pure
+QUIET = {"verbose": False, "visualize": False}
+SHAPE = (120, 150)
+
+
+@pytest.fixture
+def pixels(rng):
+    yy, xx = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    data = rng.normal(300, 6, SHAPE)
+    for x, y in ((30, 40), (110, 80), (60, 100)):
+        data += 3000 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 6)
+    return data.astype(np.float32)
+
+
+@pytest.fixture(params=["file", "array"])
+def image(request, pixels, tmp_path):
+    frame = Frame(frame_id=3, naxis1=SHAPE[1], naxis2=SHAPE[0], gain=2.0, read_noise=5.0, saturation=2500.0)
+    if request.param == "array":
+        return Image(pixels, frame=frame)
+    fits.writeto(tmp_path / "a.fits", pixels)
+    return Image(tmp_path / "a.fits", frame=frame)
+
+
+def test_the_steps_of_the_tutorial(image, pixels, capsys):
+    kept = pixels.copy()
+    bright = Mask.of(circular_mask(SHAPE, 30.0, 40.0, 10.0))
+    sources = image.calculate_sourcemask(bright, sigma=5, mask_radius_factor=2, saturation_level=50000, visualize=False)
+    wanted = source_mask(pixels, bright, sigma=5, radius_factor=2, saturation=50000)
+    assert "2 sources masked, 0 of them saturated" in capsys.readouterr().out
+    np.testing.assert_array_equal(sources, wanted.mask)
+    bkg = image.calculate_bkg(sources, box_size=40, filter_size=3, **QUIET)
+    np.testing.assert_array_equal(bkg.level(), estimate(pixels, wanted.mask, 40, 3).level())
+    rms = image.calculate_bkgrms(sources, box_size=40, **QUIET)
+    np.testing.assert_array_equal(rms.rms(), estimate(pixels, wanted.mask, 40, 3).rms())
+    noise = image.calculate_bkgrms_from_propagation(bkg, np.zeros(SHAPE), np.zeros(SHAPE), np.ones(SHAPE), **QUIET)
+    assert isinstance(noise, PropagatedNoise)
+    np.testing.assert_allclose(noise.rms(), np.sqrt(bkg.level() / 2 + 6.25 * (1 + 1 / 9)), rtol=1e-5)
+    errors = image.calculate_errormap(bkg, noise, **QUIET)
+    np.testing.assert_allclose(errors.rms()[sources.to_array()], image.calculate_errormap_from_propagation(
+        bkg, np.zeros(SHAPE), np.zeros(SHAPE), np.ones(SHAPE), **QUIET).rms()[sources.to_array()], rtol=1e-5)  # fmt: skip
+    assert image.sourcemask is sources
+    assert image.bkgmap is bkg
+    assert image.bkgrms is noise
+    assert isinstance(image.errormap, SourceNoise)
+    assert {item.frame_id for item in (sources, bkg, rms, noise, errors)} == {3}
+    np.testing.assert_array_equal(pixels, kept)
+    assert image.crmask is None
+
+
+def test_the_other_masks(image, pixels):
+    np.testing.assert_array_equal(image.calculate_saturatedmask(**QUIET), pixels >= 2500)
+    assert image.saturatedmask.sum() < image.calculate_saturatedmask(2500.0, grow_pixel=2, **QUIET).sum()
+    assert image.calculate_invalidmask(**QUIET).sum() == 0
+    hit = Image(np.where(np.arange(150) == 77, np.where(np.arange(120)[:, None] == 9, 9000, pixels), pixels), frame=image.frame)
+    found = hit.calculate_crmask(saturation_level=60000, **QUIET)
+    assert found[9, 77]
+    assert found.sum() < 60
+    assert hit.crmask is found
+    with pytest.raises(MeasurementError, match="its saturation level is unknown") as caught:
+        Image(pixels).calculate_saturatedmask(**QUIET)
+    assert caught.value.code == "no_saturation"
+    for given, code in (({}, "no_gain"), ({"gain": 2.0}, "no_read_noise")):
+        with pytest.raises(MeasurementError, match="is unknown; the header") as caught:
+            Image(pixels).calculate_crmask(**given, **QUIET)
+        assert caught.value.code == code
+
+
+def test_engines(image):
+    assert image.calculate_bkg(engine="photutils", estimator="median", **QUIET).global_level == pytest.approx(300, abs=2)
+    assert image.calculate_bkg(engine="constant", **QUIET).level_nodes.shape == (1, 1)
+    assert np.ptp(image.calculate_bkg(is_2D_bkg=False, box_size=30, **QUIET).level()) == 0
+    with pytest.raises(InputError, match="engine='sex': must be one of sep, photutils, constant"):
+        image.calculate_bkg(engine="sex", **QUIET)
+    with pytest.raises(InputError, match="errormap_type='x': must be 'sourcerms' or 'bkgrms'"):
+        image.calculate_errormap(errormap_type="x", **QUIET)
+    assert isinstance(image.calculate_errormap(errormap_type="bkgrms", **QUIET), MeshBackground)
+    assert isinstance(image.calculate_errormap(**QUIET), SourceNoise)
+
+
+def test_what_may_be_given(image, pixels, tmp_path):
+    masters = (np.zeros(SHAPE), np.zeros(SHAPE), np.ones(SHAPE))
+    mesh, mask = estimate(pixels), np.zeros(SHAPE, bool)
+    mask[:20] = True
+    fits.writeto(tmp_path / "level.fits", mesh.level())
+    fits.writeto(tmp_path / "mask.fits", mask.astype(np.int16))
+    (tmp_path / "mesh.npz").write_bytes(pack(mesh, {"frame_id": 3}))
+    wanted = image.calculate_bkgrms_from_propagation(mesh, *masters, **QUIET).rms()
+    files = tmp_path / "level.fits", str(tmp_path / "mesh.npz")
+    for level in (mesh.level(), Image(mesh.level()), PixelMap(mesh.level(), "background"), *files):
+        np.testing.assert_allclose(image.calculate_bkgrms_from_propagation(level, *masters, **QUIET).rms(), wanted, rtol=1e-6)
+    assert np.ptp(image.calculate_bkgrms_from_propagation(300, *masters, **QUIET).rms()) == 0
+    level = image.calculate_bkg(mask, **QUIET).level()
+    for given in (Mask.of(mask), mask.astype(np.uint8), tmp_path / "mask.fits", Image(mask.astype(np.int16))):
+        np.testing.assert_array_equal(image.calculate_bkg(given, **QUIET).level(), level)
+
+
+def test_wrong_maps_are_told(image, pixels):
+    masters = (np.zeros(SHAPE), np.zeros(SHAPE), np.ones(SHAPE))
+    for wrong, message in (
+        (np.ones((3, 3)), r"target_bkg: must have the shape of the image \(120, 150\), found \(3, 3\)"),
+        (estimate(pixels).of_frame(4), r"target_bkg: must be of this frame \(3\), found a map of frame 4"),
+        (PixelMap(pixels, "rms"), "target_bkg: must be a map of kind 'background', found 'rms'"),
+        (Mask.empty(SHAPE), "target_bkg: must be an image, an array or a number, found Mask"),
+        ([1, 2], "target_bkg: must be an image, an array or a number, found list"),
+        (True, "target_bkg: must be an image, an array or a number, found bool"),
+    ):
+        with pytest.raises(InputError, match=message):
+            image.calculate_bkgrms_from_propagation(wrong, *masters, **QUIET)
+    with pytest.raises(InputError, match="mdark: must be given for an image that belongs to no archive"):
+        image.calculate_bkgrms_from_propagation(300.0, masters[0], **QUIET)
+    with pytest.raises(InputError, match="gain=0: must be a finite number above 0"):
+        image.calculate_bkgrms_from_propagation(300.0, *masters, gain=0, **QUIET)
+    with pytest.raises(MeasurementError, match="its gain is unknown"):
+        Image(pixels).calculate_bkgrms_from_propagation(300.0, *masters, **QUIET)
+    with pytest.raises(InputError, match="radius_arcsec: is in arcsec, but .* has no WCS and so no scale"):
+        image.calculate_circularmask(None, 3, 4, 5, unit="pixel", **QUIET)
+
+
+@pytest.mark.parametrize("switch", ["save", "save_fig"])
+def test_nowhere_to_store_anything(image, switch):
+    for method, given in (("calculate_bkg", ()), ("calculate_sourcemask", ()), ("calculate_crmask", ()), ("calculate_errormap", ()),
+                          ("calculate_bkgrms_from_propagation", (3.0,))):  # fmt: skip
+        with pytest.raises(InputError, match=f"{switch}=True: must be False for an image that belongs to no archive"):
+            getattr(image, method)(*given, **{switch: True}, **QUIET)
+
+
+def test_it_travels_with_what_was_calculated(image):
+    bkg, mask = image.calculate_bkg(**QUIET), image.calculate_sourcemask(**QUIET)
+    image.calculate_errormap(**QUIET)
+    again = pickle.loads(pickle.dumps(image))
+    np.testing.assert_array_equal(again.bkgmap.level(), bkg.level())
+    np.testing.assert_array_equal(again.sourcemask, mask)
+    np.testing.assert_array_equal(again.errormap.rms(), image.errormap.rms())
