@@ -14,7 +14,6 @@ from astropy.wcs import WCS
 from ezarchive import plots, sky
 from ezarchive.browse.pictures import averaged_pixels, wcs_for
 from ezarchive.browse.places import matching_distance
-from ezarchive.columns import suffix
 from ezarchive.errors import InputError
 from ezarchive.images.image import Image
 from ezarchive.photometry.ellipses import Ellipses, jacobian_at, on_sky
@@ -34,13 +33,10 @@ _AXES = {
 
 def measures_of(table: QTable) -> tuple[str, ...]:
     """Return what was measured in a table whose aperture can be drawn: ``AUTO``, ``APER``, ``APER_1`` ..., ``ELIP``."""
-    circles, index = [], 0
-    while f"PIXSIZE_APER{suffix(index)}" in table.colnames or f"FLUX_APER{suffix(index)}" in table.colnames:
-        circles.append(f"APER{suffix(index)}")
-        index += 1
-    ellipses = [measure for measure, names in _AXES.items() if all(name in table.colnames for name in names)]
-    known = (*(m for m in ellipses if m == "AUTO"), *circles, *(m for m in ellipses if m == "ELIP"))
-    return tuple(measure for measure in known if not measure.startswith("APER") or f"PIXSIZE_{measure}" in table.colnames)
+    # By their names: a frame without seeing has no columns for some of the apertures, but the others keep their numbers.
+    sizes = [name.removeprefix("PIXSIZE_") for name in table.colnames if name.startswith("PIXSIZE_APER")]
+    there = [measure for measure, names in _AXES.items() if all(name in table.colnames for name in names)]
+    return (*(name for name in there if name == "AUTO"), *sizes, *(name for name in there if name == "ELIP"))
 
 
 def drawn_by_default(table: QTable) -> tuple[str, ...]:
