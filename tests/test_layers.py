@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ezarchive"
-GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets", "files", "pool", "screen", "times", "plots"}
-VERBS = {"archive", "ask", "batch", "browse", "demo", "index", "indexing", "maps", "measure", "nightly", "verify"}
+GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets", "files", "pool", "screen", "times", "kernels", "plots"}
+VERBS = {"archive", "ask", "batch", "browse", "demo", "driver", "forced", "index", "indexing", "maps", "measure", "measureoptions", "nightly", "verify"}
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "catalogs", "database", "simulate"}
 

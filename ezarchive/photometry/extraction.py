@@ -1,40 +1,60 @@
-"""Detection: smoothing, threshold, connected pixels, deblending, cleaning. sep does the work."""
+"""Detection: smoothing, threshold, connected pixels, deblending, cleaning, in compiled loops (`ezarchive.kernels`).
+
+Objects, their order and their pixels are those of ``sep.extract`` bit by bit. Most of the sky holds no source: one pass over the image
+finds the pixels above the threshold, and all that follows sees those alone.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import sep
 from scipy import ndimage
 
 from ezarchive.errors import MeasurementError
+from ezarchive.kernels import cleaning, deblending, linking, moments, threshold
+from ezarchive.kernels import pixels as listed
 from ezarchive.photometry.options import SexOptions
 from ezarchive.photometry.pixels import Pixels
 
 KERNEL = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])
 """The 3 x 3 pyramid of SExtractor's ``default.conv``."""
 
-_PIXEL_STACK = 300_000
-_SUB_OBJECTS = 1024
+OBJECT = np.dtype(
+    [(name, "f8") for name in moments.FLOATS[:1]]
+    + [(name, "i8") for name in moments.INTEGERS[:6]]
+    + [(name, "f8") for name in moments.FLOATS[1:]]
+    + [(name, "i8") for name in moments.INTEGERS[6:-1]]
+    + [("flag", "i2")]
+)
+"""One object, field by field as ``sep.extract`` returns it."""
+
+_MANY_PIXELS = 300_000
+"""So many pixels above the threshold are accepted in every image, in larger ones a quarter of all."""
 _ROWS_AT_ONCE = 256
 _SMOOTH = 0.002
 """Noise maps whose neighbouring pixels differ by less than this share are not smoothed."""
+_NOTHING = np.empty(0, np.float32)
 
 
-class Detected(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Detected:
     """What was detected.
 
     Attributes
     ----------
     objects : structured ndarray, shape (n,)
         As ``sep.extract`` describes it.
-    segmap : ndarray of int32, shape (ny, nx)
-        0 for no source, ``i + 1`` for ``objects[i]``.
+    shape : tuple of two ints
+        Rows and columns of the image.
     noise : float or ndarray, shape (ny, nx)
-        The noise that thresholds were made of.
+        The noise of the pixels as given.
     member_source, member_y, member_x : ndarray of int32, shape (number of detected pixels,)
         Source (from 0), row and column of every pixel that belongs to one, source by source; in any order within a source.
+    member_noise : float or ndarray of float32, shape (number of detected pixels,)
+        The noise that the threshold was made of: in a map, that of the smoothed image.
     loose_y, loose_x : ndarray of int32, or None
         Row and column of the pixels above the threshold that belong to no source and yet stay masked for their neighbours, as in
         SExtractor: those of groups of fewer than ``detect_minarea`` pixels, and of what cleaning removed the pixels in the last row of its
@@ -44,14 +64,37 @@ class Detected(NamedTuple):
     """
 
     objects: np.ndarray
-    segmap: np.ndarray
+    shape: tuple[int, int]
     noise: float | np.ndarray
     member_source: np.ndarray
     member_y: np.ndarray
     member_x: np.ndarray
+    member_noise: float | np.ndarray
     loose_y: np.ndarray | None = None
     loose_x: np.ndarray | None = None
     eaten_flag: np.ndarray | None = None
+
+    @cached_property
+    def segmap(self) -> np.ndarray:
+        """Segmentation map, int32: 0 for no source, ``i + 1`` for ``objects[i]``. Made when asked for: it is as large as the image."""
+        labels = np.zeros(self.shape, np.int32)
+        listed.paint(labels, self.member_y, self.member_x, self.member_source + 1)
+        return labels
+
+
+class _Listed(NamedTuple):
+    """The pixels above the threshold, in the order of rows and columns; `noise` and `limits` are empty for one threshold."""
+
+    y: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    offset: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    smoothed: np.ndarray
+    noise: np.ndarray
+    limits: np.ndarray
+    level: np.float32
 
 
 def detect(pixels: Pixels, options: SexOptions) -> Detected:
@@ -71,100 +114,123 @@ def detect(pixels: Pixels, options: SexOptions) -> Detected:
     Raises
     ------
     MeasurementError
-        ``too_many_pixels`` or ``deblending`` if sep's buffers overflow at their largest.
+        ``too_many_pixels`` if over a quarter of the image exceeds the threshold.
     """
-    stack, subobjects = _PIXEL_STACK, _SUB_OBJECTS
-    noise = detection_noise(pixels, smooth=options.filter) if pixels.has_map else pixels.noise
-    while True:
-        try:
-            objects, segmap = _extract(pixels.data, noise, options, stack, subobjects)
-            return Detected(objects, segmap, noise, *_members(segmap))
-        # sep knows no error class of its own.
-        except Exception as err:
-            if "pixel buffer full" in str(err) and stack < pixels.data.size // 4:
-                stack = min(stack * 4, pixels.data.size)
-            elif "deblending overflow" in str(err) and subobjects < 2**17:
-                subobjects *= 8
-            elif "pixel buffer full" in str(err):
-                message = f"data: over a quarter of the pixels exceed {options.detect_thresh:g} sigma; is the background subtracted?"
-                raise MeasurementError("too_many_pixels", message) from err
-            elif "deblending overflow" in str(err):
-                raise MeasurementError("deblending", f"data: over {subobjects} sources in one blend; raise deblend_mincont") from err
-            else:
-                raise
+    found = _above_threshold(pixels, options)
+    order, begin = _components(found, options.detect_minarea)
+    ny, nx = pixels.shape
+    values = listed.values_at(pixels.data, 0, found.rows, found.columns)
+    blends = deblending.deblend(
+        order, begin, len(begin) - 1, found.rows, found.columns, found.smoothed, values, found.noise, found.limits, found.level, options.deblend_nthresh, options.deblend_mincont, options.detect_minarea, ny, nx,
+    )  # fmt: skip
+    floats, integers, members, first, group = blends
+    eater, flags = np.full(len(floats), -1, np.int32), np.zeros(len(floats), np.int16)
+    if options.clean:
+        height = cleaning.heights(members, first, len(floats), found.smoothed, found.limits, found.level, options.detect_minarea)
+        eater, flags = cleaning.survivors(floats, integers, height, options.clean_param)
+    kept, counts = eater < 0, np.diff(first)
+    last_row = np.maximum.reduceat(found.rows[order], begin[:-1])[group] if len(group) else group
+    loose = _loose(found, order, members, np.repeat(_left_behind(eater, last_row), counts))
+    members = members[np.repeat(kept, counts)]
+    source = np.repeat(np.arange(np.count_nonzero(kept), dtype=np.int32), counts[kept])
+    return Detected(
+        objects=_objects(floats[kept], integers[kept]), shape=pixels.shape, noise=pixels.noise,
+        member_source=source, member_y=found.rows[members], member_x=found.columns[members],
+        member_noise=found.noise[members] if pixels.has_map else pixels.noise,
+        loose_y=found.rows[loose], loose_x=found.columns[loose], eaten_flag=flags[kept] & ~np.int16(moments.MERGED),
+    )  # fmt: skip
 
 
-def _extract(
-    data: np.ndarray, noise: float | np.ndarray, options: SexOptions, stack: int, subobjects: int
-) -> tuple[np.ndarray, np.ndarray]:
-    before = sep.get_extract_pixstack(), sep.get_sub_object_limit()
-    sep.set_extract_pixstack(stack)
-    sep.set_sub_object_limit(subobjects)
-    try:
-        return sep.extract(
-            data,
-            options.detect_thresh if isinstance(noise, np.ndarray) else options.detect_thresh * noise,
-            err=noise if isinstance(noise, np.ndarray) else None,
-            minarea=options.detect_minarea,
-            filter_kernel=KERNEL if options.filter else None,
-            filter_type="conv",
-            deblend_nthresh=options.deblend_nthresh,
-            deblend_cont=options.deblend_mincont,
-            clean=options.clean,
-            clean_param=options.clean_param,
-            segmentation_map=True,
-        )
-    finally:
-        sep.set_extract_pixstack(before[0])
-        sep.set_sub_object_limit(before[1])
+def _left_behind(eater: np.ndarray, last_row: np.ndarray) -> np.ndarray:
+    """Return for each object the row whose pixels stay masked though it was removed, -1 for none."""
+    removed = eater >= 0
+    later = last_row[eater] > last_row
+    return np.where(removed & ~later, last_row, -1)
 
 
-def _members(segmap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    y, x = np.nonzero(segmap)
-    source = segmap[y, x] - 1
-    order = np.argsort(source, kind="stable")
-    return source[order], y[order].astype(np.int32), x[order].astype(np.int32)
+def _loose(found: _Listed, grouped: np.ndarray, members: np.ndarray, row_left: np.ndarray) -> np.ndarray:
+    """Return the pixels of no source that stay masked: those of no component, and of each object those of the row that is left."""
+    alone = np.ones(len(found.rows), bool)
+    alone[grouped] = False
+    return np.concatenate([np.flatnonzero(alone), members[found.rows[members] == row_left]])
 
 
-def detection_noise(pixels: Pixels, *, smooth: bool) -> np.ndarray:
-    """Return the noise map that thresholds are made of.
+def _above_threshold(pixels: Pixels, options: SexOptions) -> _Listed:
+    """List the pixels above the threshold, a few rows at a time where the noise is a map."""
+    data, mapped = pixels.data, pixels.has_map
+    level = np.float32(options.detect_thresh * (1.0 if mapped else pixels.noise))
+    limit = max(data.size // 4, _MANY_PIXELS)
+    weights = (KERNEL / KERNEL.sum()).astype(np.float32)
+    step = _ROWS_AT_ONCE if mapped else len(data)
+    parts, noises, total = [], [], 0
+    for first in range(0, len(data), step):
+        rows = slice(first, min(first + step, len(data)))
+        noise = detection_noise(pixels, rows, smooth=options.filter) if mapped else _NOTHING.reshape(0, 0)
+        part = threshold.runs_above(data, rows.start, rows.stop, weights, options.filter, level, noise, limit)
+        total += len(part[3])
+        if total > limit:
+            message = f"data: over a quarter of the pixels exceed {options.detect_thresh:g} sigma; is the background subtracted?"
+            raise MeasurementError("too_many_pixels", message)
+        parts.append(part)
+        if mapped:
+            noises.append(listed.values_at(noise, rows.start, *listed.places(*part[:3])[:2]))
+    y, start, stop, smoothed = parts[0] if len(parts) == 1 else (np.concatenate(column) for column in zip(*parts, strict=True))
+    lines, columns, offset = listed.places(y, start, stop)
+    noise = np.concatenate(noises) if mapped else _NOTHING
+    return _Listed(y, start, stop, offset, lines, columns, smoothed, noise, level * noise, level)
+
+
+def _components(found: _Listed, min_area: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels of the connected components, and where each begins."""
+    n = len(found.y)
+    order, begin = np.empty(len(found.rows), np.int32), np.empty(n + 1, np.int32)
+    scratch = np.empty((linking.SCRATCH_ROWS, 2 * n + 1), np.int32)
+    count = linking.link(found.y, found.start, found.stop, found.offset, n, min_area, scratch, order, begin)
+    begin = begin[: count + 1]
+    return order[: begin[-1]], begin
+
+
+def _objects(floats: np.ndarray, integers: np.ndarray) -> np.ndarray:
+    out = np.empty(len(floats), OBJECT)
+    for names, values in ((moments.FLOATS, floats), (moments.INTEGERS, integers)):
+        for i, name in enumerate(names):
+            out[name] = values[:, i]
+    return out
+
+
+def detection_noise(pixels: Pixels, rows: slice | None = None, *, smooth: bool) -> np.ndarray:
+    """Return the noise that thresholds are made of.
 
     Parameters
     ----------
     pixels : Pixels
         With a noise map.
+    rows : slice, optional
+        Of the map; all by default.
     smooth : bool
         Whether detection works on a smoothed image: then the variance is smoothed alike, as in SExtractor (which lets it drop at the
-        edges, though; here the outer pixels are continued).
+        edges, though; here the outer pixels are continued), unless neighbouring pixels hardly differ, as in maps made of a mesh.
 
     Returns
     -------
-    ndarray, shape (ny, nx)
-        Infinite in bad pixels; the map itself where nothing must change.
+    ndarray of float32, shape (rows, nx)
+        Infinite in bad pixels.
     """
-    noise = pixels.noise
-    if pixels.bad is None and (not smooth or _is_smooth(noise)):
-        return noise
-    if not smooth:
-        return np.where(pixels.bad, np.inf, noise)
-    kernel = KERNEL / KERNEL.sum()
-    out = np.empty_like(noise)
-    ny = noise.shape[0]
-    for first in range(0, ny, _ROWS_AT_ONCE):
-        last = min(first + _ROWS_AT_ONCE, ny)
-        margin = slice(max(first - 1, 0), min(last + 1, ny))
-        variance = ndimage.convolve(np.square(noise[margin]), kernel, mode="nearest")
-        out[first:last] = np.sqrt(variance[first - margin.start : last - margin.start])
+    rows = slice(0, pixels.shape[0]) if rows is None else rows
+    margin = slice(max(rows.start - 1, 0), min(rows.stop + 1, pixels.shape[0]))
+    noise = pixels.noise[margin]
+    inner = slice(rows.start - margin.start, rows.stop - margin.start)
+    if smooth and not _is_smooth(noise, None if pixels.bad is None else pixels.bad[margin]):
+        noise = np.sqrt(ndimage.convolve(np.square(noise, dtype=float), KERNEL / KERNEL.sum(), mode="nearest"))
+    out = np.ascontiguousarray(noise[inner], dtype=np.float32)
     if pixels.bad is not None:
-        out[pixels.bad] = np.inf
+        out = np.where(pixels.bad[rows], np.float32(np.inf), out)
     return out
 
 
-def _is_smooth(noise: np.ndarray) -> bool:
-    """Whether neighbouring pixels hardly differ, as in maps made of a mesh."""
-    for first in range(0, noise.shape[0], _ROWS_AT_ONCE):
-        rows = noise[first : first + _ROWS_AT_ONCE + 1]
-        limit = _SMOOTH * rows.min()
-        if any(step.size and np.abs(step).max() > limit for step in (np.diff(rows, axis=0), np.diff(rows, axis=1))):
-            return False
-    return True
+def _is_smooth(noise: np.ndarray, bad: np.ndarray | None) -> bool:
+    """Whether neighbouring pixels hardly differ."""
+    if bad is not None and bad.any():
+        return False
+    limit = _SMOOTH * noise.min()
+    return not any(step.size and np.abs(step).max() > limit for step in (np.diff(noise, axis=0), np.diff(noise, axis=1)))

@@ -116,10 +116,9 @@ def _members(found: Detected, n: int) -> kernels.Members:
 
 
 def _least_noise(found: Detected, members: kernels.Members, n: int) -> np.ndarray:
-    if not isinstance(found.noise, np.ndarray):
-        return np.full(n, float(found.noise))
-    noise = found.noise[members.y, members.x]
-    return np.minimum.reduceat(noise, members.start[:-1]).astype(float) if n else np.zeros(0)
+    if not isinstance(found.member_noise, np.ndarray):
+        return np.full(n, float(found.member_noise))
+    return np.minimum.reduceat(found.member_noise, members.start[:-1]).astype(float) if n else np.zeros(0)
 
 
 def _image(
