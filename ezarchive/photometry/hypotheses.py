@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ezarchive.photometry.kernels_stellarity import (
-    MONOPOLES,
     N_ROUND,
     N_WINDOWS,
     QUADRUPOLES,
     REACH,
     REFERENCE,
     WIDEST,
+    WIDTHS,
     respond,
 )
 
@@ -170,9 +170,9 @@ def _respond(dx: float, dy: float, xx: float, xy: float, yy: float, star: np.nda
 def _windows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the windows at offsets in FWHM as rows of flat pixels."""
     r2 = x**2 + y**2
-    rows = [np.exp(-0.5 * r2 / s**2) for s in MONOPOLES]
-    for s in QUADRUPOLES:
-        gauss = np.exp(-0.5 * r2 / s**2) / s**2
+    rows = [np.exp(-0.5 * r2 / s**2) for s in WIDTHS]
+    for k in QUADRUPOLES:
+        gauss = rows[k] / WIDTHS[k] ** 2
         rows += [gauss * (x**2 - y**2), gauss * 2 * x * y]
     return np.array([row.ravel() for row in rows])
 

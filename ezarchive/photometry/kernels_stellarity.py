@@ -1,6 +1,6 @@
 """Compiled loops of the stellarity: sums in Gaussian windows, neighbours taken out of them, odds of hypotheses.
 
-The windows of a source are ``MONOPOLES`` round Gaussians and, for each of ``QUADRUPOLES`` wider ones, the two components of its
+The windows of a source are Gaussians of the widths ``WIDTHS`` and, for those of ``QUADRUPOLES``, these times the two components of the
 quadrupole; widths are in units of the frame's FWHM. A source is described by its flux and by the covariance that it has beyond that of
 a star (``extra``: xx, xy, yy, square FWHM), a star by a sum of Gaussians (``star``: weights, variances).
 """
@@ -10,13 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-SIGMA_PER_FWHM = 1.0 / 2.3548
-MONOPOLES = np.array([0.6, 1.0, 1.5, 2.2]) * SIGMA_PER_FWHM
-"""Standard deviations of the round windows, in FWHM."""
-QUADRUPOLES = np.array([1.0, 1.7]) * SIGMA_PER_FWHM
-"""Standard deviations of the quadrupole windows, in FWHM."""
+WIDTHS = np.array([0.6, 1.0, 1.5, 2.2]) / 2.3548
+"""Standard deviations of the windows, in FWHM."""
+QUADRUPOLES = np.array([1, 2])
+"""The windows that quadrupoles are taken in."""
 
-N_ROUND, N_QUAD = len(MONOPOLES), len(QUADRUPOLES)
+N_ROUND, N_QUAD = len(WIDTHS), len(QUADRUPOLES)
 N_WINDOWS = N_ROUND + 2 * N_QUAD
 REFERENCE = 1
 """The window that fluxes are quoted in: as wide as a Gaussian star."""
@@ -24,6 +23,7 @@ WIDEST = N_ROUND - 1
 REACH = 2.2
 """Half width of the square that is summed, in FWHM."""
 
+_VECTOR = 32
 _FAR = 40.0
 _MOST_SHIFT = 0.2
 _ROUNDEST = 0.8
@@ -31,20 +31,22 @@ _JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(**_JIT)
-def _profiles(offset, fwhm, half, gauss, first, second):  # type: ignore[no-untyped-def]
-    """Fill the windows along one axis: the Gaussians, and these times t and t^2 (t in standard deviations)."""
-    for k in range(N_ROUND + N_QUAD):
-        sigma = fwhm * (MONOPOLES[k] if k < N_ROUND else QUADRUPOLES[k - N_ROUND])
-        for j in range(2 * half + 1):
-            t = (j - half - offset) / sigma
-            value = np.exp(-0.5 * t * t)
-            gauss[k, j] = value
-            first[k, j] = value * t
-            second[k, j] = value * t * t
+def _profiles(offset, fwhm, half, out):  # type: ignore[no-untyped-def]
+    """Fill the Gaussians of all windows along one axis, and these times t and t^2 (t in standard deviations); shape (3, k, width)."""
+    for k in range(N_ROUND):
+        step = 1.0 / (fwhm * WIDTHS[k])
+        for side in (-1, 1):
+            # From the middle outwards each value is the last one times a factor that shrinks by a constant factor: two exponentials.
+            t = -offset * step
+            value, factor, shrink = np.exp(-0.5 * t * t), np.exp(-side * t * step - 0.5 * step * step), np.exp(-step * step)
+            for j in range(half + 1):
+                at = half + side * j
+                out[0, k, at], out[1, k, at], out[2, k, at] = value, value * t, value * t * t
+                t, value, factor = t + side * step, value * factor, factor * shrink
 
 
 @njit(**_JIT)
-def _read_row(data, bad, column, line, mirrored, half, row):  # type: ignore[no-untyped-def]
+def _read_mirrored(data, bad, column, line, mirrored, half, row):  # type: ignore[no-untyped-def]
     """Copy a row of pixels around a column; what is off the image or bad is taken from the mirror image through the centre."""
     ny, nx = data.shape
     masked = bad.size > 0
@@ -55,6 +57,24 @@ def _read_row(data, bad, column, line, mirrored, half, row):  # type: ignore[no-
             x, y = column + half - j, mirrored
             good = 0 <= x < nx and 0 <= y < ny and not (masked and bad[y, x])
         row[j] = data[y, x] if good else 0.0
+
+
+@njit(**_JIT)
+def _add_row(row, down, r, columns):  # type: ignore[no-untyped-def]
+    """Add a row of pixels, times what the windows have there, to the columns' sums (nothing is reduced along rows: it is fast)."""
+    for k in range(N_ROUND):
+        for power in range(3 if k == QUADRUPOLES[0] or k == QUADRUPOLES[1] else 1):
+            factor, target = down[power, k, r], columns[power, k]
+            for j in range(len(row)):
+                target[j] += factor * row[j]
+
+
+@njit(**_JIT)
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for j in range(len(a)):
+        total += a[j] * b[j]
+    return total
 
 
 @njit(**_JIT)
@@ -78,36 +98,34 @@ def window_sums(data, bad, x, y, fwhm, half, sums, dipole):  # type: ignore[no-u
     dipole : ndarray of float64, shape (n, 2)
         Filled with the sums of x and of y in the reference window, in its standard deviations.
     """
-    width, n_gauss = 2 * half + 1, N_ROUND + N_QUAD
-    along_x, along_y = np.empty((3, n_gauss, width), np.float32), np.empty((3, n_gauss, width), np.float32)
-    gx, gx1, gx2 = along_x[0], along_x[1], along_x[2]
-    gy, gy1, gy2 = along_y[0], along_y[1], along_y[2]
-    row = np.empty(width, np.float32)
-    sums[:] = 0.0
-    dipole[:] = 0.0
+    ny, nx = data.shape
+    width = 2 * half + 1
+    # Rows of whole vectors: a rest would be summed pixel by pixel.
+    padded = (width + _VECTOR - 1) // _VECTOR * _VECTOR
+    along, down = np.zeros((3, N_ROUND, padded), np.float32), np.zeros((3, N_ROUND, padded), np.float32)
+    columns, row = np.empty((3, N_ROUND, padded), np.float32), np.zeros(padded, np.float32)
     for i in range(len(x)):
         column, line = int(np.floor(x[i] + 0.5)), int(np.floor(y[i] + 0.5))
-        _profiles(x[i] - column, fwhm, half, gx, gx1, gx2)
-        _profiles(y[i] - line, fwhm, half, gy, gy1, gy2)
+        _profiles(x[i] - column, fwhm, half, along)
+        _profiles(y[i] - line, fwhm, half, down)
+        columns[:] = 0.0
+        whole = bad.size == 0 and column >= half and line >= half and column + half < nx and line + half < ny
         for r in range(width):
-            _read_row(data, bad, column, line - half + r, line + half - r, half, row)
-            for k in range(n_gauss):
-                flat, tilted, bowl = np.float32(0), np.float32(0), np.float32(0)
+            if whole:
+                pixels = data[line - half + r, column - half : column + half + 1]
                 for j in range(width):
-                    flat += gx[k, j] * row[j]
-                if k < N_ROUND:
-                    sums[i, k] += flat * gy[k, r]
-                if k == REFERENCE or k >= N_ROUND:
-                    for j in range(width):
-                        tilted += gx1[k, j] * row[j]
-                        bowl += gx2[k, j] * row[j]
-                if k == REFERENCE:
-                    dipole[i, 0] += tilted * gy[k, r]
-                    dipole[i, 1] += flat * gy1[k, r]
-                if k >= N_ROUND:
-                    at = N_ROUND + 2 * (k - N_ROUND)
-                    sums[i, at] += bowl * gy[k, r] - flat * gy2[k, r]
-                    sums[i, at + 1] += 2 * tilted * gy1[k, r]
+                    row[j] = pixels[j]
+            else:
+                _read_mirrored(data, bad, column, line - half + r, line + half - r, half, row)
+            _add_row(row, down, r, columns)
+        for k in range(N_ROUND):
+            sums[i, k] = _dot(along[0, k], columns[0, k])
+        dipole[i, 0] = _dot(along[1, REFERENCE], columns[0, REFERENCE])
+        dipole[i, 1] = _dot(along[0, REFERENCE], columns[1, REFERENCE])
+        for q in range(N_QUAD):
+            k, at = QUADRUPOLES[q], N_ROUND + 2 * q
+            sums[i, at] = _dot(along[2, k], columns[0, k]) - _dot(along[0, k], columns[2, k])
+            sums[i, at + 1] = 2 * _dot(along[1, k], columns[1, k])
 
 
 @njit(**_JIT)
@@ -127,8 +145,8 @@ def respond(dx, dy, xx, xy, yy, star, out):  # type: ignore[no-untyped-def]
     """
     out[:] = 0.0
     for c in range(star.shape[1]):
-        for k in range(N_ROUND + N_QUAD):
-            s2 = (MONOPOLES[k] if k < N_ROUND else QUADRUPOLES[k - N_ROUND]) ** 2
+        for k in range(N_ROUND):
+            s2 = WIDTHS[k] ** 2
             a, b = star[1, c] + xx + s2, star[1, c] + yy + s2
             det = a * b - xy * xy
             px, py = (b * dx - xy * dy) / det, (a * dy - xy * dx) / det
@@ -136,16 +154,15 @@ def respond(dx, dy, xx, xy, yy, star, out):  # type: ignore[no-untyped-def]
             if distance2 > _FAR:
                 continue
             amount = star[0, c] * s2 / np.sqrt(det) * np.exp(-0.5 * distance2)
-            if k < N_ROUND:
-                out[k] += amount
-                if k == REFERENCE:
-                    out[N_WINDOWS] += amount * np.sqrt(s2) * px
-                    out[N_WINDOWS + 1] += amount * np.sqrt(s2) * py
-            else:
-                # The product of two Gaussians is one: its mean is s2 p, its covariance s2 - s2^2 (...)^-1.
-                at = N_ROUND + 2 * (k - N_ROUND)
-                out[at] += amount * ((a - b) * s2 / det + s2 * (px * px - py * py))
-                out[at + 1] += amount * 2 * (xy * s2 / det + s2 * px * py)
+            out[k] += amount
+            if k == REFERENCE:
+                out[N_WINDOWS] += amount * WIDTHS[k] * px
+                out[N_WINDOWS + 1] += amount * WIDTHS[k] * py
+            for q in range(N_QUAD):
+                if k == QUADRUPOLES[q]:
+                    # The product of two Gaussians is one: its mean is s2 p, its covariance s2 - s2^2 (...)^-1.
+                    out[N_ROUND + 2 * q] += amount * ((a - b) * s2 / det + s2 * (px * px - py * py))
+                    out[N_ROUND + 2 * q + 1] += amount * 2 * (xy * s2 / det + s2 * px * py)
 
 
 @njit(**_JIT)
@@ -226,16 +243,49 @@ def untangle(where, sums, dipole, noise, order, start, other, star, table, sweep
             amount = sums[i, REFERENCE] - total[REFERENCE]
             for k in range(2):
                 # Twice the windowed mean, as for XWIN_IMAGE.
-                step = 2.0 * MONOPOLES[REFERENCE] * (dipole[i, k] - total[N_WINDOWS + k]) / amount
+                step = 2.0 * WIDTHS[REFERENCE] * (dipole[i, k] - total[N_WINDOWS + k]) / amount
                 shift[i, k] = min(max(step, -_MOST_SHIFT), _MOST_SHIFT) if amount > 3 * noise[i] else 0.0
 
 
 @njit(**_JIT)
-def _add_log(best, total, value):  # type: ignore[no-untyped-def]
-    """Add exp(value) to total * exp(best)."""
-    if value <= best:
-        return best, total + np.exp(value - best) if value > best - 30.0 else total
-    return value, total * np.exp(best - value) + 1.0
+def _log_sum(values, first, last):  # type: ignore[no-untyped-def]
+    """Return ln of the sum of exp(values[first:last])."""
+    most = values[first]
+    for k in range(first, last):
+        most = max(most, values[k])
+    total = 0.0
+    for k in range(first, last):
+        if values[k] > most - 20.0:
+            total += np.exp(values[k] - most)
+    return most + np.log(total)
+
+
+@njit(**_JIT)
+def _likelihoods(sums, taken, inverse, projection, power, log_det, prior, doubt, work, out):  # type: ignore[no-untyped-def]
+    """Fill ln(likelihood x prior) of all hypotheses for one source; ``work`` is scratch of shape (2, h)."""
+    d, h = projection.shape
+    square, mixed, unsure = 0.0, 0.0, 0.0
+    for p in range(d):
+        a, c = 0.0, 0.0
+        for q in range(d):
+            a += inverse[p, q] * sums[q]
+            c += inverse[p, q] * taken[q]
+        square, mixed, unsure = square + a * sums[p], mixed + a * taken[p], unsure + c * taken[p]
+    # Sherman & Morrison: the covariance with the doubt about the neighbours added.
+    factor = doubt / (1 + doubt * unsure)
+    base = -0.5 * (square - factor * mixed * mixed) - log_det - 0.5 * np.log(1 + doubt * unsure)
+    along, across = work[0], work[1]
+    work[:] = 0.0
+    for q in range(d):
+        for k in range(h):
+            along[k] += projection[q, k] * sums[q]
+    if doubt * unsure > 1e-3:
+        for q in range(d):
+            for k in range(h):
+                across[k] += projection[q, k] * taken[q]
+    for k in range(h):
+        a, c = max(along[k] - factor * across[k] * mixed, 0.0), power[k] - factor * across[k] * across[k]
+        out[k] = base + prior[k] + 0.5 * a * a / c
 
 
 @njit(**_JIT)
@@ -250,8 +300,8 @@ def log_odds(sums, taken, bins, inverse, projection, power, log_det, prior, n_st
         Which of the `b` noise models holds.
     inverse : ndarray, shape (b, 2, d, d)
         Inverse covariances, of single and of disturbed sources.
-    projection : ndarray, shape (b, 2, h, d)
-        Hypotheses times inverse covariance.
+    projection : ndarray, shape (b, 2, d, h)
+        Inverse covariance times hypotheses.
     power : ndarray, shape (b, 2, h)
         Hypotheses times inverse covariance times hypotheses.
     log_det : ndarray, shape (b, 2)
@@ -267,39 +317,14 @@ def log_odds(sums, taken, bins, inverse, projection, power, log_det, prior, n_st
     -------
     ndarray, shape (n,)
     """
-    n, d = sums.shape
-    out = np.empty(n)
+    n, h = len(sums), len(prior)
+    values, work, out = np.empty((2, h)), np.empty((2, h)), np.empty(n)
     for i in range(n):
-        star, star_sum, rest, rest_sum = -1e300, 0.0, -1e300, 0.0
-        for which in range(2):
-            inv, b = inverse[bins[i], which], bins[i]
-            square, mixed, unsure = 0.0, 0.0, 0.0
-            for p in range(d):
-                a, c = 0.0, 0.0
-                for q in range(d):
-                    a += inv[p, q] * sums[i, q]
-                    c += inv[p, q] * taken[i, q]
-                square += a * sums[i, p]
-                mixed += a * taken[i, p]
-                unsure += c * taken[i, p]
-            # Sherman & Morrison: the covariance with the doubt added.
-            factor = doubt / (1 + doubt * unsure)
-            crowded = doubt * unsure > 1e-3
-            base = -0.5 * (square - factor * mixed * mixed) - log_det[b, which] - 0.5 * np.log(1 + doubt * unsure)
-            for k in range(len(prior)):
-                along, across = 0.0, 0.0
-                for q in range(d):
-                    along += projection[b, which, k, q] * sums[i, q]
-                least = power[b, which, k]
-                if crowded:
-                    for q in range(d):
-                        across += projection[b, which, k, q] * taken[i, q]
-                    along -= factor * across * mixed
-                    least -= factor * across * across
-                value = base + prior[k] + (0.5 * along * along / least if along > 0 else 0.0)
-                if k < n_stars:
-                    star, star_sum = _add_log(star, star_sum, value)
-                else:
-                    rest, rest_sum = _add_log(rest, rest_sum, value)
-        out[i] = rest + np.log(rest_sum) - star - np.log(star_sum)
+        b = bins[i]
+        for w in range(2):
+            _likelihoods(
+                sums[i], taken[i], inverse[b, w], projection[b, w], power[b, w], log_det[b, w], prior, doubt, work, values[w]
+            )
+        star = np.logaddexp(_log_sum(values[0], 0, n_stars), _log_sum(values[1], 0, n_stars))
+        out[i] = np.logaddexp(_log_sum(values[0], n_stars, h), _log_sum(values[1], n_stars, h)) - star
     return out

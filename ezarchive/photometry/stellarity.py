@@ -10,7 +10,7 @@ spikes, as cosmic rays and hot pixels are). So 0.95 means that 19 of 20 such sou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -33,12 +33,14 @@ from ezarchive.photometry.starlocus import centres, find_locus, polynomial
 _LEAST_WIDTH = 1.5
 _RECENTRED = 2
 _MOST_MOVED = 0.4
+_STEP = 0.01
 _SWEEPS = 3
 _NEAR = 4.0
 _BRIGHT = 20.0
 _CLEAN = 0.1
 _LEARNED = 3
-_NOT_SEEING = 0.04
+_MOST_LEARNED = 3000
+_NOT_SEEING = 0.1
 _SEEING_ERROR = 0.15
 _DISTURBED = 0.1
 _DISTURBANCE = 0.15
@@ -164,15 +166,20 @@ def _look(values: Mapping[str, np.ndarray], pixels: Pixels, noise: np.ndarray, f
     white = overlap(fwhm)
     reference = noise * np.sqrt(white[REFERENCE, REFERENCE])
     start, other = _neighbours(first, _NEAR * fwhm)
-    table, where = growth_table(), first
+    table, where = growth_table(), first.copy()
     sums, taken = np.empty((n, N_WINDOWS)), np.empty((n, N_WINDOWS))
     dipole, shift = np.empty((n, 2)), np.empty((n, 2))
+    moved = np.arange(n)
     for step in range(_RECENTRED + 1):
-        kernels.window_sums(pixels.data, bad, *where, fwhm, half, sums, dipole)
+        some = np.empty((len(moved), N_WINDOWS)), np.empty((len(moved), 2))
+        kernels.window_sums(pixels.data, bad, *where[:, moved], fwhm, half, *some)
+        sums[moved], dipole[moved] = some
         order = np.argsort(-sums[:, REFERENCE], kind="stable")
         kernels.untangle(where / fwhm, sums, dipole, reference, order, start, other, STAR, table, _SWEEPS, taken, shift)
         if step < _RECENTRED:
-            where = first + np.clip(where + fwhm * shift.T - first, -_MOST_MOVED * fwhm, _MOST_MOVED * fwhm)
+            moved = np.flatnonzero(np.abs(shift).max(axis=1) > _STEP)
+            way = where[:, moved] + fwhm * shift[moved].T - first[:, moved]
+            where[:, moved] = first[:, moved] + np.clip(way, -_MOST_MOVED * fwhm, _MOST_MOVED * fwhm)
     cleaned = sums - taken
     ratio = np.maximum(cleaned[:, REFERENCE] / reference, 0.1)
     return _Seen(cleaned, taken, *where, noise, ratio, fwhm, white, pixels.shape)
@@ -224,10 +231,11 @@ def _judge(seen: _Seen, drawn: tuple[float, float, np.ndarray] | None, full: np.
     else:
         centre, spread, weight = drawn
         stars = _Stars(star_row() + centre * width_row() + np.zeros((n, 1)), _spread(spread, 0.005))
+        candidates = _brightest(seen, np.flatnonzero(seen.clean & ~full))
         for _ in range(_LEARNED):
             if weight.sum() < _LEARNED:
                 break
-            stars, candidates = _learn(seen, weight, spread), np.flatnonzero(seen.clean & ~full)
+            stars = _learn(seen, weight, spread)
             odds = _log_odds(seen, stars, candidates, gain)
             weight = np.zeros(n)
             weight[candidates] = 1.0 / (1.0 + np.exp(np.clip(odds, -50, 50)))
@@ -237,6 +245,11 @@ def _judge(seen: _Seen, drawn: tuple[float, float, np.ndarray] | None, full: np.
         if index.size:
             out[index] = _log_odds(seen, stars, index, gain, clipped=clipped)
     return out
+
+
+def _brightest(seen: _Seen, index: np.ndarray) -> np.ndarray:
+    """Return at most so many sources as are needed to learn from."""
+    return index if len(index) <= _MOST_LEARNED else index[np.argsort(-seen.ratio[index], kind="stable")[:_MOST_LEARNED]]
 
 
 def _spread(size: float, shape: float) -> np.ndarray:
@@ -250,19 +263,20 @@ def _learn(seen: _Seen, weight: np.ndarray, spread: float) -> _Stars:
     """Fit what the stars give in the windows as a polynomial of the place, robustly."""
     n_stars = float(weight.sum())
     terms = polynomial(seen.x, seen.y, seen.shape, n_stars)
-    used = weight > 1e-3
-    precision = weight[used] / (1.0 / seen.ratio[used] ** 2 + 0.02**2)
-    relative, trust = seen.relative[used], np.ones(int(used.sum()))
+    used = _brightest(seen, np.flatnonzero(weight > 1e-3))
+    some = replace(seen, **{name: getattr(seen, name)[used] for name in ("sums", "taken", "x", "y", "noise", "ratio")})
+    precision = weight[used] / (1.0 / some.ratio**2 + 0.02**2)
+    relative, trust = some.relative, np.ones(len(used))
     for _ in range(3):
-        root = np.sqrt(precision * trust)[:, None]
-        rows = terms @ np.linalg.lstsq(terms[used] * root, relative * root, rcond=None)[0]
-        size, error = (part[used] for part in _size(seen, rows))
+        weighted = terms[used].T * (precision * trust)
+        found = np.linalg.lstsq(weighted @ terms[used], weighted @ relative, rcond=None)[0]
+        size, error = _size(some, terms[used] @ found)
         trust = 1.0 / (1.0 + (size / np.hypot(error, max(spread, 0.01)) / 2.0) ** 2)
     counted = weight[used] * trust
     scatter = max(float((counted * (size**2 - error**2)).sum() / counted.sum()), 0.0)
     # Ten stars' worth of a scatter of 1 % steadies that of a few.
     scatter = np.sqrt((scatter * n_stars + 10 * 0.01**2) / (n_stars + 10))
-    return _Stars(rows, _spread(float(np.clip(scatter, 0.004, 0.03)), 0.005))
+    return _Stars(terms @ found, _spread(float(np.clip(scatter, 0.004, 0.03)), 0.005))
 
 
 def _log_odds(seen: _Seen, stars: _Stars, index: np.ndarray, gain: float | None, *, clipped: bool = False) -> np.ndarray:
@@ -292,7 +306,7 @@ def _noise_models(seen: _Seen, spread: np.ndarray, rows: np.ndarray, gain: float
     single = seen.overlap + ratio * photons + ratio**2 * spread
     covariance = np.stack([single, single + ratio**2 * disturbed], axis=1)
     inverse = np.linalg.inv(covariance)
-    projection = rows @ inverse
-    power = np.einsum("bwhd,hd->bwh", projection, rows)
+    projection = inverse @ rows.T
+    power = np.einsum("bwdh,hd->bwh", projection, rows)
     log_det = 0.5 * np.linalg.slogdet(covariance)[1] - np.log([1 - _DISTURBED, _DISTURBED])
     return inverse, np.ascontiguousarray(projection), power, log_det
