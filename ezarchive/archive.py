@@ -9,7 +9,7 @@ from typing import Any
 
 from astropy.table import QTable
 
-from ezarchive import ask, batch, config, index, verify
+from ezarchive import ask, batch, config, driver, forced, index, verify
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
 from ezarchive.database.session import Database
@@ -134,9 +134,13 @@ class Archive:
         """Bring the database up to date with the data roots; see `ezarchive.index.index`."""
         return index.index(self, **options)
 
-    def measure(self, frames: Any = None, **options: Any) -> batch.BatchReport:
+    def measure(self, frames: Any = None, **options: Any) -> driver.BatchReport:
         """Measure frames, a Parquet catalog each; see `ezarchive.batch.measure`."""
         return batch.measure(self, frames, **options)
+
+    def forced(self, targets: Any, frames: Any = None, **options: Any) -> driver.BatchReport:
+        """Measure a list of targets on every frame that covers any of them; see `ezarchive.forced.forced`."""
+        return forced.forced(self, targets, frames, **options)
 
     def light_curve(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> QTable:
         """Return the light curve at a position; see `ezarchive.ask.light_curve`."""

@@ -21,7 +21,7 @@ from ezarchive.measure import METHODS, MeasureOptions, Task, measure_frame
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
 
-__all__ = ["BatchReport", "frames_of", "measure", "pin"]
+__all__ = ["BatchReport", "frames_of", "measure", "pin", "without_file"]
 
 LOCK_NAME = ".measure.lock"
 BYTES_PER_PIXEL = 14
@@ -104,7 +104,7 @@ def measure(
                 todo, meant = _lacking(conn, archive.home, method, recipe_id)
             else:
                 done = set() if again else runs.measured(conn, recipe_id, [frame.frame_id for frame in chosen])
-                done -= _without_file(conn, archive.home, method, recipe_id, done)
+                done -= without_file(conn, archive.home, method, recipe_id, done)
                 todo, meant = [frame for frame in chosen if frame.frame_id not in done], len(chosen)
             run = runs.open_run(conn, recipe_id, driver.versions()) if todo else None
             if run is None and meant:
@@ -212,13 +212,13 @@ def _lacking(conn: Any, home: Path, method: str, recipe_id: int) -> tuple[list[F
 
     The database picks them: of ten million frames only those of the night become records.
     """
-    ids = {*runs.unmeasured(conn, recipe_id), *_without_file(conn, home, method, recipe_id, None)}
+    ids = {*runs.unmeasured(conn, recipe_id), *without_file(conn, home, method, recipe_id, None)}
     found = [frame for frame in queries.frames_by_id(conn, sorted(ids)) if frame.kind == "science" and frame.path is not None]
     found.sort(key=lambda frame: (frame.mjd_mid is None, frame.mjd_mid or 0.0, frame.frame_id))
     return found, queries.count(conn, queries.FrameQuery(kinds=("science",)))
 
 
-def _without_file(conn: Any, home: Path, method: str, recipe_id: int, frame_ids: set[int] | None) -> set[int]:
+def without_file(conn: Any, home: Path, method: str, recipe_id: int, frame_ids: set[int] | None) -> set[int]:
     """Return the frames whose current catalog is not on the disk, and no other one of the recipe either."""
     known = tables.catalogs_table(conn, frame_ids=frame_ids, method=method)
     current = zip(known["frame_id"].to_pylist(), known["path"].to_pylist(), strict=True)

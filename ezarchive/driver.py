@@ -66,6 +66,8 @@ class BatchReport:
     sources: int
     elapsed: float
     frame_ids: tuple[int, ...] = field(default=(), repr=False)
+    uncovered: int = 0
+    """Frames that were given and cover no target of a list."""
 
     @property
     def ok(self) -> bool:
@@ -74,8 +76,9 @@ class BatchReport:
 
     def __str__(self) -> str:
         run = "no run" if self.run_id is None else f"run {self.run_id}"
+        uncovered = f"{self.uncovered} without a target, " if self.uncovered else ""
         first = (
-            f"{self.method}: {self.measured} frames measured ({self.sources} sources), {self.skipped} already done, "
+            f"{self.method}: {self.measured} frames measured ({self.sources} sources), {self.skipped} already done, {uncovered}"
             f"{len(self.failed)} failed; {run}; {self.elapsed:.1f} s"
         )
         return "\n".join([first, *(f"  {path}: {code}: {message}" for path, code, message in self.failed)])

@@ -150,7 +150,7 @@ def measure_image(
     _subtract(pixels, level)
     noise = mesh.global_rms if given.noise is None else _noise(given.noise)
     frame = image.frame or Frame()
-    saturation = _saturation(frame, options, saturation_origin)
+    saturation = saturation_of(frame, options.saturation_level, saturation_origin)
     around: dict[str, Any] = {"noise": noise, "background": _as_level(level)}
     scale = image.pixel_scale or options.pixel_scale
     seeing = options.seeing or frame.seeing
@@ -283,10 +283,19 @@ def _ratio(value: float | None, by: float | None) -> float | None:
     return None if value is None or by is None else value / by
 
 
-def _saturation(frame: Frame, options: MeasureOptions, origin: str | None) -> float | None:
-    """Return the level: the header's, else the argument's, else the camera's."""
+def saturation_of(frame: Frame, asked: float | None, origin: str | None) -> float | None:
+    """Return the level from which pixels are saturated: the header's, else the argument's, else the camera's.
+
+    Parameters
+    ----------
+    frame : Frame
+    asked : float or None
+        The argument.
+    origin : str or None
+        Where the frame's level comes from (``Frame.origin``).
+    """
     from_header = frame.saturation is not None and (origin or "").startswith("header")
-    return frame.saturation if from_header or options.saturation_level is None else options.saturation_level
+    return frame.saturation if from_header or asked is None else asked
 
 
 def _depth(table: QTable, frame: Frame, arcsec: tuple[float | None, ...], n_arcsec: int) -> tuple[float | None, float | None]:
