@@ -59,7 +59,7 @@ def test_at_the_place_of_a_source_the_fluxes_are_those_of_detection(measured):
     for name in ("FLUX_APER", "FLUX_APER_2"):  # detection sums over 5 x 5 parts of a pixel, forced photometry exactly
         assert np.allclose(table[name].value, sources[name].value, rtol=0.01)
     # The mesh is that of the run, so are level and noise.
-    assert np.allclose(table["BACKGROUND"].value, sources["BACKGROUND"].value, rtol=1e-4)
+    assert np.allclose(table["BACKGROUND"].value, sources["BACKGROUND"].value, rtol=1e-3)  # there at the nearest pixel
     assert table.meta["mesh"].startswith(f"maps/{row.run_id}/")
 
 
@@ -75,7 +75,7 @@ def test_without_a_mesh_a_ring_serves_and_it_is_recorded(measured):
         assert (mesh["sky_source"][0], ring["sky_source"][0]) == ("mesh", "annulus")
         error = np.hypot(mesh["FLUXERR_APER"][0], ring["FLUXERR_APER"][0])
         assert abs(mesh["FLUX_APER"][0] - ring["FLUX_APER"][0]) < 3 * error
-        assert ring["NPIX_ANNULUS_APER"][0] > 50
+        assert ring["NPIX_ANNULUS_APER"][0].value > 50
         assert ring["FLUXERR_APER"][0] > mesh["FLUXERR_APER"][0]
 
 
@@ -151,7 +151,7 @@ def test_positions_in_pixels_need_frames(archive):
     table = read_catalog(archive.home / catalogs_of(archive, "circular")[frames.frame_ids[0]].path)
     table.sort("NUMBER")
     assert table["PIXSIZE_APER_5"][0].value == 8
-    assert table["FLAGS_APER_5"][1] & flags.value(flags.FLAGS_APER, "OUTSIDE")
+    assert table["FLAGS_APER_5"][1] & flags.value(flags.FLAGS_APER, "OFF_IMAGE")
     assert table["target_id"].tolist() == ["0", "1"]
 
 
@@ -212,7 +212,7 @@ def test_sources_of_the_catalog_are_neighbours(measured):
         ({"aperture_diameter_arcsec": -5}, InputError, "aperture_diameter_arcsec=-5: must be finite and positive"),
         ({"aperture_diameter_arcsec": 0}, InputError, "aperture_diameter_arcsec=0: must be finite and positive"),
         ({"annulus_width_arcsec": [1, 2]}, InputError, "annulus_width: must be one number, or one for each of the 5 apertures, found 2"),
-        ({"annulus_width_arcsec": 1, "annulus_width_pixel": 2}, InputError, "annulus_width: must be given in arcsec or in pixels, found both"),
+        ({"annulus_width_arcsec": 1, "annulus_width_pixel": 2}, InputError, "annulus_width: must be given in arcsec or in pixels"),
         ({"theta_frame": "image"}, InputError, "theta_frame: must be 'pixel' or 'sky', found 'image'"),
         ({"executor": "threads"}, InputError, "executor='threads': must be"),
         ({"workers": 0}, InputError, "workers=0"),
