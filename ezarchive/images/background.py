@@ -198,12 +198,7 @@ class MeshBackground:
     def _blocks(self, nodes: np.ndarray, rows: slice, cols: slice, dtype: np.dtype) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the map row block by row block; within an interval of nodes it is a product of thin matrices."""
         ny = nodes.shape[0]
-        along_x = spline_matrix_x(np.arange(cols.start, cols.stop), self.box_size[1], nodes.shape)
-        values = nodes @ along_x.T
-        curves = curvature(ny) @ values
-        # The large common part is added in double precision, so that single precision serves for the rest.
-        middle = float(np.median(nodes))
-        stacked = np.concatenate([values - middle, curves]).astype(dtype)
+        stacked, middle = self._along_x(nodes, cols, dtype)
         interval, weights = cubic(abscissa_y(np.arange(rows.start, rows.stop), self.box_size[0]), ny)
         limit = max(_BLOCK_PIXELS // max(cols.stop - cols.start, 1), 1)
         for first, last in runs(interval, limit):
@@ -212,6 +207,24 @@ class MeshBackground:
             block = weights[first:last].astype(dtype) @ pieces
             block += dtype.type(middle)
             yield slice(rows.start + first, rows.start + last), block
+
+    def _along_x(self, nodes: np.ndarray, cols: slice, dtype: np.dtype) -> tuple[np.ndarray, float]:
+        """Return nodes and curvatures along y at columns, less a common part; those of whole rows are kept for the next strip."""
+        key = (nodes is self.level_nodes, dtype.str)
+        kept = self.__dict__.setdefault("_whole_rows", {})
+        whole = (cols.start, cols.stop) == (0, self.shape[1])
+        if whole and key in kept:
+            return kept[key]
+        values = nodes @ spline_matrix_x(np.arange(cols.start, cols.stop), self.box_size[1], nodes.shape).T
+        # The large common part is added in double precision, so that single precision serves for the rest.
+        middle = float(np.median(nodes))
+        found = np.concatenate([values - middle, curvature(nodes.shape[0]) @ values]).astype(dtype), middle
+        if whole:
+            kept[key] = found
+        return found
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_whole_rows"}
 
     def _points(self, nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         x, y = np.asarray(x, float), np.asarray(y, float)
