@@ -13,7 +13,7 @@ import pandas as pd
 from astropy.table import QTable
 
 from ezarchive.browse.catalog import Catalog
-from ezarchive.browse.conditions import check_names, given_conditions, tests_of
+from ezarchive.browse.conditions import check_names, given_conditions, made_tests
 from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.database import queries
 from ezarchive.errors import InputError
@@ -231,7 +231,7 @@ class CatalogSet:
 
     def _tests(self, given: Sequence[Any], unknown: dict[str, Any]) -> tuple[list[Any], list[SimpleNamespace]]:
         conditions = given_conditions(given, unknown)
-        tests, facts = tests_of(conditions), [_facts(item) for item in self.catalogs]
+        tests, facts = made_tests(conditions), [_facts(item) for item in self.catalogs]
         check_names(conditions, facts, next((item._handle for item in self.catalogs if item._handle is not None), None))
         return tests, facts
 

@@ -52,7 +52,7 @@ def given_conditions(values: Sequence[Any], unknown: dict[str, Any]) -> dict[str
     return {name: value for name, value in zip(CRITERIA, values, strict=True) if value is not None}
 
 
-def tests_of(given: dict[str, Any]) -> list[Any]:
+def made_tests(given: dict[str, Any]) -> list[Any]:
     """Return one test of a frame's facts for each condition; the two limits of time are one."""
     tests: list[Any] = []
     for name in (*_NAMES, "exptime"):

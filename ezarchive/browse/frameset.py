@@ -14,7 +14,7 @@ from astropy.table import QTable
 from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.browse.catalog import Catalog
 from ezarchive.browse.catalogset import newest_catalogs
-from ezarchive.browse.conditions import check_names, given_conditions, tests_of
+from ezarchive.browse.conditions import check_names, given_conditions, made_tests
 from ezarchive.browse.division import divided
 from ezarchive.browse.frametable import dataframe, frame_table, shown
 from ezarchive.browse.handle import ArchiveHandle
@@ -241,7 +241,7 @@ class FrameSet:
     def _tests(self, given: Sequence[Any], unknown: dict[str, Any]) -> list[Any]:
         """Return the conditions given; an exact name that no frame of the set has must be one that the archive knows."""
         conditions = given_conditions(given, unknown)
-        tests = tests_of(conditions)
+        tests = made_tests(conditions)
         check_names(conditions, (self._store.frames[i] for i in self._all), self._store.handle)
         return tests
 

@@ -79,17 +79,18 @@ def panels(
     ny, nx = shown[0].shape
     width = 5.0
     figure = Figure(figsize=(len(rows) * (width + 0.9), float(np.clip(width * ny / nx, 2.2, 9)) + 1.0), layout="compressed")
-    first = None
+    first, drawn = None, []
     for place, (panel, item) in enumerate(zip(rows, shown, strict=True), start=1):
         axes = figure.add_subplot(1, len(rows), place, projection=None if wcs is None else wcs.celestial, sharex=first, sharey=first)
         first = first or axes
-        drawn = draw_image(axes, item, limits=panel.limits, cmap=panel.cmap, sky=wcs is not None)
+        drawn.append(draw_image(axes, item, limits=panel.limits, cmap=panel.cmap, sky=wcs is not None))
         if panel.mask is not None:
-            _cover(axes, averaged(panel.mask, item.step), drawn.get_extent())
-        figure.colorbar(drawn, ax=axes, label=label or "", fraction=0.04, aspect=28, pad=0.02)
+            _cover(axes, averaged(panel.mask, item.step), drawn[-1].get_extent())
         axes.set_title(panel.title, fontsize=9)
         if place > 1:
             _hide_ordinate(axes)
+    for item in drawn:
+        figure.colorbar(item, ax=item.axes, label=label or "", fraction=0.04, aspect=28, pad=0.02)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure

@@ -242,3 +242,29 @@ def test_it_reads_as_a_table_with_a_head(frames):
     head, first, *_ = repr(frames).splitlines()[1:]
     assert head.split() == ["frame_id", "objname", "filter", "telname", "date_obs", "exptime", "seeing", "depth", "path"]
     assert head.index("path") == first.index("/data/")
+
+
+def test_images_are_divided_by_what_they_have_in_common(frames):
+    parts = frames.divide_images(by_filter=True)
+    assert [{image.filter for image in part} for part in parts] == [{"m600"}, {"m625"}]
+    assert sorted(i for part in parts for i in ids(part)) == ids(frames)
+    assert parts[0][0] is frames[0]
+    parts = frames.divide_images(by_telname=True, by_exptime=True)
+    assert [(part[0].telname, part[0].exptime) for part in parts] == [(name, time) for name in TELESCOPES for time in (60.0, 100.0)]
+    assert [len(part) for part in frames.divide_images(by_obsdate=True)] == [1] * 12
+    assert [len(part) for part in frames.divide_images(by_obsdate=True, obsdate_delta=1 * u.day)] == [12]
+    assert [ids(part) for part in frames.divide_images()] == [ids(frames)]
+    frames.select_images(filter="m625")
+    assert [ids(part) for part in frames.divide_images(by_objname=True, by_observatory=True)] == [ids(frames)]
+    assert len(frames) == 6
+
+
+def test_the_best_images_of_the_selection(frames):
+    frames.select_images(filter="m600")
+    before = ids(frames)
+    best = frames.select_quality_images(seeing=2.9, depth=17.1, ellipticity=None)
+    assert ids(best) == ids(frames) == [i for i in before if (i - 1) % 5 and (i - 1) % 7 and 2.0 + 0.1 * (i - 1) <= 2.9]
+    assert len(frames.select_quality_images(seeing=None, depth=None, ellipticity=None, max_images=2)) == 2
+    with pytest.raises(InputError, match="of none of these 2 images the ellipticity is known"):
+        frames.select_quality_images()
+    assert frames.target_df.equals(frames.df)
