@@ -1,4 +1,4 @@
-"""The compiled loop over all sources, and what it needs around it: members of sources, pixels that belong to none."""
+"""The compiled loop over all sources, and the marks that it needs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,8 @@ import numpy as np
 from numba import njit
 
 from ezarchive.photometry.kernels_circles import circles
-from ezarchive.photometry.kernels_measure import (
-    BAD,
-    GROWTH_SIGMAS,
-    LOOSE,
-    SATURATED,
-    SOURCE,
-    Source,
-    _circle_box,
-    growth_radii,
-    kron_flux,
-    kron_radius,
-    windowed,
-)
+from ezarchive.photometry.kernels_growth import GROWTH_SIGMAS, growth_radii, windowed
+from ezarchive.photometry.kernels_measure import BAD, SATURATED, SOURCE, Source, circle_box, kron_flux, kron_radius
 
 
 class Members(NamedTuple):
@@ -75,9 +64,8 @@ def measure(image, shapes, peak, least, ceiling, members, settings, results):
     results : Results
         Filled.
     """
-    bins = np.empty(64)
-    room = max(image.data.shape) + 2
-    rows, across = np.empty((3, room)), np.empty(room)
+    bins = np.empty((7, 64))
+    rows = np.empty((4, max(image.data.shape) + 4))
     status = image.status
     for i in range(len(shapes)):
         s = shapes[i]
@@ -88,10 +76,10 @@ def measure(image, shapes, peak, least, ceiling, members, settings, results):
         out = results.values[i]
         bits = isophote(image, members, first, last, settings.analysis, out)
         out[FWHM] = width(image.data, source, members, first, last, peak[i], settings.analysis * least[i], ceiling[i])
-        out[KRON], crowded, cut = kron_radius(image, source, settings.factor, settings.minimum)
+        out[KRON], crowded, cut = kron_radius(image, source, settings.factor, settings.minimum, rows[0])
         out[AUTO], out[AUTO_VARIANCE], crowded_too, cut_too, holed = kron_flux(image, source, out[KRON])
         out[HALF_LIGHT], out[RADIUS] = growth_radii(image, source, out[AUTO], settings.fraction, bins)
-        out[XWIN], out[YWIN], window_cut = windowed(image, source, out[HALF_LIGHT], across)
+        out[XWIN], out[YWIN], window_cut = windowed(image, source, out[HALF_LIGHT], rows)
         circle_cut = circles(
             image, source, settings.radii, rows, results.flux[i], results.variance[i], results.area[i], results.status[i]
         )
@@ -106,7 +94,7 @@ def measure(image, shapes, peak, least, ceiling, members, settings, results):
 @njit(cache=True, nogil=True, error_model="numpy")
 def growth_cut(source, shape):
     """Return whether the box of the curve of growth reaches off the image."""
-    return _circle_box(source.x, source.y, GROWTH_SIGMAS * source.a + 1.5, shape)[4]
+    return circle_box(source.x, source.y, GROWTH_SIGMAS * source.a + 1.5, shape)[4]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -183,71 +171,3 @@ def mark_saturated(status, data, y, x, level):
     for k in range(len(y)):
         if data[y[k], x[k]] >= level[k]:
             status[y[k], x[k]] |= SATURATED
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def mark_loose(status, data, noise, threshold, kernel, minarea):
-    """Set the bit ``LOOSE`` of pixels above the detection threshold that lie in groups too small to be a source.
-
-    Parameters
-    ----------
-    status : ndarray of uint8, shape (ny, nx)
-        With the bit ``SOURCE`` set already.
-    data : ndarray, shape (ny, nx)
-    noise : ndarray, shape (ny, nx) or (1, 1)
-        In which the threshold is given.
-    threshold : float
-    kernel : ndarray, shape (3, 3)
-        Normalised; the image is smoothed with it.
-    minarea : int
-        Least number of pixels of a source.
-    """
-    ny, nx = data.shape
-    stack_y, stack_x = np.empty(minarea + 8, np.int64), np.empty(minarea + 8, np.int64)
-    is_map = noise.size > 1
-    lowest = threshold * noise[0, 0]
-    for y in range(ny):
-        for x in range(nx):
-            if status[y, x] & (SOURCE | LOOSE) or smoothed(data, kernel, y, x) <= (threshold * noise[y, x] if is_map else lowest):
-                continue
-            size = _small_group(status, data, noise, threshold, kernel, y, x, stack_y, stack_x, minarea)
-            for k in range(size):
-                status[stack_y[k], stack_x[k]] |= LOOSE
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _small_group(status, data, noise, threshold, kernel, y, x, stack_y, stack_x, minarea):
-    """Fill the stack with the connected pixels above the threshold; return their number, 0 if it is that of a source."""
-    ny, nx = data.shape
-    is_map = noise.size > 1
-    stack_y[0], stack_x[0] = y, x
-    size, done = 1, 0
-    while done < size:
-        y0, x0 = stack_y[done], stack_x[done]
-        done += 1
-        for y1 in range(max(y0 - 1, 0), min(y0 + 2, ny)):
-            for x1 in range(max(x0 - 1, 0), min(x0 + 2, nx)):
-                if smoothed(data, kernel, y1, x1) <= threshold * (noise[y1, x1] if is_map else noise[0, 0]):
-                    continue
-                if status[y1, x1] & SOURCE:
-                    return 0
-                known = False
-                for k in range(size):
-                    known |= stack_y[k] == y1 and stack_x[k] == x1
-                if not known:
-                    if size + 1 >= minarea:
-                        return 0
-                    stack_y[size], stack_x[size] = y1, x1
-                    size += 1
-    return size
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def smoothed(data, kernel, y, x):
-    """Return the smoothed image in one pixel; what lies off the image adds nothing."""
-    ny, nx = data.shape
-    total = data.dtype.type(0.0)
-    for j in range(max(y - 1, 0), min(y + 2, ny)):
-        for i in range(max(x - 1, 0), min(x + 2, nx)):
-            total += kernel[j - y + 1, i - x + 1] * data[j, i]
-    return total

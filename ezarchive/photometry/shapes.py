@@ -13,7 +13,7 @@ import numpy as np
 from ezarchive import flags
 from ezarchive.photometry import kernels_sources as kernels
 from ezarchive.photometry.aperture import ApertureSums, flux_error
-from ezarchive.photometry.extraction import KERNEL, Detected
+from ezarchive.photometry.extraction import Detected
 from ezarchive.photometry.kernels_measure import BAD, LOOSE, MASKED, SATURATED, SOURCE, Image
 from ezarchive.photometry.options import SexOptions
 from ezarchive.photometry.pixels import Pixels
@@ -129,12 +129,8 @@ def _image(
     kernels.mark(status, members.y, members.x, SOURCE)
     noise = pixels.noise if pixels.has_map else np.zeros((1, 1), pixels.data.dtype)
     hidden = _HIDDEN[options.mask_type]
-    if hidden & LOOSE and found.loose_y is not None:
+    if found.loose_y is not None:
         kernels.mark(status, found.loose_y, found.loose_x, LOOSE)
-    elif hidden & LOOSE:
-        limit = found.noise if isinstance(found.noise, np.ndarray) else np.full((1, 1), found.noise, pixels.data.dtype)
-        kernel = KERNEL / KERNEL.sum() if options.filter else np.pad([[1.0]], 1)
-        kernels.mark_loose(status, pixels.data, limit, options.detect_thresh, kernel.astype(pixels.data.dtype), options.detect_minarea)
     for layer, bit in ((pixels.bad, BAD), (mask, MASKED)):
         if layer is not None:
             kernels.mark_where(status, layer, bit)

@@ -1,0 +1,188 @@
+"""Compiled curve of growth and windowed position of one source."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ezarchive.photometry.kernels_measure import BARELY_HALF, circle_box, clear, stand_in
+
+GROWTH_SIGMAS = 6.0
+"""The curve of growth ends at this many times A."""
+MINIMUM_HALF_LIGHT = 0.5
+"""Pixels; windows are never made for a smaller half-light radius."""
+
+_STEPS = 64
+_REACH = 0.75
+"""More than half a pixel's diagonal."""
+_POINT_X, _POINT_Y = np.tile(0.2 * np.arange(-2, 3), 5), np.repeat(0.2 * np.arange(-2, 3), 5)
+"""The 5 x 5 points of a pixel."""
+_WINDOW_ITERATIONS = 16
+_WINDOW_STEP = 1e-4
+_WINDOW_SIGMAS = 4.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_ring(image, source, inner, outer, bins, density, places):
+    """Add the pixels whose centre is at least `inner` and less than `outer` away to the curve of growth."""
+    y0, y1, x0, x1, _ = circle_box(source.x, source.y, outer, image.data.shape)
+    twice_x, twice_y = 2.0 * source.x + BARELY_HALF, 2.0 * source.y + BARELY_HALF
+    step = 1.0 / density
+    inner2, outer2 = inner * inner, outer * outer
+    n = bins.shape[1]
+    for y in range(y0, y1):
+        dy = y - source.y
+        row, statuses = image.data[y, x0:x1], image.status[y, x0:x1]
+        for i in range(len(row)):
+            dx = i + x0 - source.x
+            r2 = dx * dx + dy * dy
+            if r2 < inner2 or r2 >= outer2:
+                continue
+            value = float(row[i]) if statuses[i] & image.blank == 0 else stand_in(image, y, i + x0, twice_y, twice_x)[0]
+            r = np.sqrt(r2)
+            rest = r - int(r * density) * step
+            if rest >= _REACH and rest <= step - _REACH:
+                bins[0, min(int(r * density), n - 1)] += value
+                continue
+            # Close to the edge of a bin the pixel is divided into 5 x 5.
+            for k in range(25):
+                dx1, dy1 = dx + _POINT_X[k], dy + _POINT_Y[k]
+                places[k] = np.sqrt(dx1 * dx1 + dy1 * dy1) * density
+            value *= 0.04
+            for k in range(25):
+                place = int(places[k])
+                if place < n:
+                    # Sums of their own: neighbouring points often fall into one bin, and would wait for each other.
+                    bins[k % 5, place] += value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _crossing(curve, complete, target):
+    """Return where the curve of growth reaches a flux, in steps, and whether that is known from the first `complete` bins."""
+    before, total = 0.0, 0.0
+    place = 0
+    while place < _STEPS - 1:
+        if place >= complete:
+            return 0.0, False
+        before = total
+        total += curve[place]
+        if total >= target:
+            break
+        place += 1
+    if place == 0:
+        return target / total if total != 0.0 else 0.0, True
+    rise = total - before
+    return place + (target - before) / rise if rise != 0.0 else float(place), True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def growth_radii(image, source, flux, fraction, bins):
+    """Return the radii of the circles that hold half and a fraction of a flux, from the curve of growth in 64 steps to 6 A.
+
+    Rings are added from the inside out only until both are known.
+    """
+    limit = GROWTH_SIGMAS * source.a
+    density = _STEPS / limit
+    bins[:] = 0.0
+    curve, places = bins[5], bins[6]
+    inner, outer = 0.0, 1.5 * source.a + 2.0 * _REACH
+    while True:
+        last = outer >= limit + 1.5
+        if last:
+            outer = limit + 1.5
+        _add_ring(image, source, inner, outer, bins[:5], density, places)
+        for i in range(_STEPS):
+            curve[i] = bins[0, i] + bins[1, i] + bins[2, i] + bins[3, i] + bins[4, i]
+        complete = _STEPS if last else int((outer - _REACH) * density)
+        half, known = _crossing(curve, complete, 0.5 * flux)
+        part, also_known = (half, known) if fraction == 0.5 else _crossing(curve, complete, fraction * flux)
+        if known and also_known:
+            return min(half / density, limit), min(part / density, limit)
+        inner, outer = outer, 1.4 * outer
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def windowed(image, source, half_light, rows):
+    """Return the windowed position, and whether a window reached off the image.
+
+    The barycentre stands where the iteration fails: the window's flux is not positive, or it wanders off by more than a pixel in both
+    directions and out of the isophotal ellipse.
+    """
+    sigma = max(abs(half_light), MINIMUM_HALF_LIGHT) * 2.0 / 2.35
+    mx, my = source.x, source.y
+    cut = False
+    total = 0.0
+    for _ in range(_WINDOW_ITERATIONS):
+        total, step_x, step_y, off = _window_sums(image, mx, my, sigma, rows)
+        cut |= off
+        if not total > 0.0:
+            break
+        step_x, step_y = step_x / total, step_y / total
+        mx += 2.0 * step_x
+        my += 2.0 * step_y
+        if step_x**2 + step_y**2 < _WINDOW_STEP**2:
+            break
+    dx, dy = mx - source.x, my - source.y
+    outside = source.cxx * dx * dx + source.cyy * dy * dy + source.cxy * dx * dy > 1.0
+    if not total > 0.0 or (dx * dx > 1.0 and dy * dy > 1.0 and outside) or not np.isfinite(dx + dy):
+        return source.x, source.y, cut
+    return mx, my, cut
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _window_sums(image, mx, my, sigma, rows):
+    """Return the flux in a Gaussian window of 4 sigma, its first moments, and whether the window reaches off the image."""
+    radius, factor = _WINDOW_SIGMAS * sigma, 0.5 / sigma**2
+    y0, y1, x0, x1, off = circle_box(mx, my, radius, image.data.shape)
+    free = clear(image, y0, y1, x0, x1)
+    weight, moment, first, second = rows[0], rows[1], rows[2], rows[3]
+    # From one pixel to the next the Gaussian changes by a factor that itself changes by the same factor at each step.
+    change = np.exp(-2.0 * factor)
+    height, ratio = np.exp(-((x0 - mx) ** 2) * factor), np.exp(-(2.0 * (x0 - mx) + 1.0) * factor)
+    for k in range(x1 - x0):
+        weight[k], moment[k] = height, height * (k + x0 - mx)
+        height, ratio = height * ratio, ratio * change
+    height, ratio = np.exp(-((y0 - my) ** 2) * factor), np.exp(-(2.0 * (y0 - my) + 1.0) * factor)
+    total, step_x, step_y = 0.0, 0.0, 0.0
+    first[0], second[0] = 0.0, 0.0
+    for y in range(y0, y1):
+        dy, along = y - my, height
+        height, ratio = height * ratio, ratio * change
+        reach = radius * radius - max(abs(dy) - 0.5, 0.0) ** 2
+        if reach <= 0.0:
+            continue
+        # Running sums along the row: whatever part of it lies inside is a difference of two.
+        reach = np.sqrt(reach)
+        begin, end = max(int(mx - reach - 0.5), x0), min(int(mx + reach + 2.5), x1)
+        row, statuses = image.data[y, begin:end], image.status[y, begin:end]
+        light, lever = weight[begin - x0 : end - x0], moment[begin - x0 : end - x0]
+        flux, shift = 0.0, 0.0
+        for k in range(len(row)):
+            value = float(row[k])
+            if not free and statuses[k] & image.blank:
+                value = stand_in(image, y, k + begin, 2.0 * my + BARELY_HALF, 2.0 * mx + BARELY_HALF)[0]
+            flux += value * light[k]
+            shift += value * lever[k]
+            first[k + 1], second[k + 1] = flux, shift
+        flux, shift = _row_inside(first, second, mx - begin + 0.5, dy, radius, end - begin)
+        total += flux * along
+        step_x += shift * along
+        step_y += flux * along * dy
+    return total, step_x, step_y, off
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _row_inside(first, second, middle, dy, radius, n):
+    """Return what two running sums along a row of `n` pixels hold inside a circle."""
+    # Where the circle crosses the row steeply its middle tells; SExtractor divides the pixels at the edge into 11 x 11.
+    parts = 1 if abs(dy) < 0.6 * radius else 3
+    flux, shift = 0.0, 0.0
+    for part in range(parts):
+        room = radius * radius - (dy + (part + 0.5) / parts - 0.5) ** 2
+        if room > 0.0:
+            half = np.sqrt(room)
+            low, high = max(middle - half, 0.0), min(middle + half, float(n))
+            i, j = min(int(low), n - 1), min(int(high), n - 1)
+            flux += first[j] + (high - j) * (first[j + 1] - first[j]) - first[i] - (low - i) * (first[i + 1] - first[i])
+            shift += second[j] + (high - j) * (second[j + 1] - second[j]) - second[i] - (low - i) * (second[i + 1] - second[i])
+    return flux / parts, shift / parts
