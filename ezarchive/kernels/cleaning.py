@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from ezarchive.kernels.lists import sort
 from ezarchive.kernels.moments import ABCOR, FLAG
 
 _ZONE = 10.0
@@ -36,7 +37,7 @@ def heights(members, first, n, smoothed, limits, level, min_area):  # pragma: no
             if k < min_area:
                 heap[k] = height
             elif k == min_area:
-                heap.sort()
+                sort(heap, 0, min_area)
             elif height > heap[0]:
                 heap[0] = height
                 _repair(heap, min_area)
@@ -80,9 +81,10 @@ def survivors(floats, integers, height, param):  # pragma: no cover - compiled
         Flags of all that each one swallowed.
     """
     n = len(floats)
-    swallowed_by, swallowed_flags = np.full(n, -1, np.int32), np.zeros(n, np.int16)
+    swallowed_by, swallowed_flags = np.empty(n, np.int32), np.zeros(n, np.int16)
     amplitude, steepness = np.empty(n), np.empty(n)
     for i in range(n):
+        swallowed_by[i] = -1
         area = math.pi * floats[i, 9] * floats[i, 10]
         amplitude[i] = floats[i, 15] / (2 * area * floats[i, ABCOR])
         steepness[i] = (math.pow(amplitude[i] / floats[i, 0], 1.0 / param) - 1) * area / integers[i, 0]
@@ -126,7 +128,9 @@ def _neighbours(floats, n):  # pragma: no cover - compiled
         first[at[i, 1] * columns + at[i, 0] + 1] += 1
     for c in range(columns * lines):
         first[c + 1] += first[c]
-    fill = first[:-1].copy()
+    fill = np.empty(columns * lines, np.int32)
+    for c in range(columns * lines):
+        fill[c] = first[c]
     sorted_ = np.empty(n, np.int32)
     for i in range(n):
         c = at[i, 1] * columns + at[i, 0]
@@ -139,7 +143,9 @@ def _neighbours(floats, n):  # pragma: no cover - compiled
             for i in range(n):
                 begin[i + 1] += begin[i]
             others = np.empty(begin[n], np.int32)
-            place = begin[:-1].copy()
+            place = np.empty(n, np.int64)
+            for i in range(n):
+                place[i] = begin[i]
         for i in range(n):
             reach = 2 * _ZONE * floats[i, 9] * (1 + 1e-6)
             if not reach >= 0:
@@ -163,5 +169,5 @@ def _neighbours(floats, n):  # pragma: no cover - compiled
                     else:
                         begin[low + 1] += 1
     for i in range(n):
-        others[begin[i] : begin[i + 1]] = np.sort(others[begin[i] : begin[i + 1]])
+        sort(others, begin[i], begin[i + 1])
     return begin, others

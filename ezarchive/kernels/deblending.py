@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from ezarchive.kernels.linking import SCRATCH_ROWS, link
+from ezarchive.kernels.lists import longer, sort, taller
 from ezarchive.kernels.moments import ABCOR, FLAG, MERGED, N_FLOATS, N_INTEGERS, edge_flag, measure
 
 _BRANCH_AREA = 3
@@ -85,9 +86,10 @@ def deblend(
             )
             n_parts = ends.size - 1
         while n + max(n_parts, 1) > floats.shape[0]:
-            floats, integers, first, group = _grown(floats), _grown(integers), _longer(first), _longer(group)
+            floats, integers, first, group = taller(floats), taller(integers), longer(first), longer(group)
         at = first[n]
-        group[n : n + max(n_parts, 1)] = c
+        for i in range(max(n_parts, 1)):
+            group[n + i] = c
         if n_parts == 0:
             for k in range(start, stop):
                 members[at + k - start] = order[k]
@@ -112,7 +114,7 @@ def deblend(
             first[n + i + 1] = at
             measure(members, first[n + i], at, rows, columns, smoothed, values, noise, thresh, True, floats[n + i], integers[n + i])
         n += n_parts
-    return floats[:n].copy(), integers[:n].copy(), members, first[: n + 1].copy(), group[:n].copy()
+    return floats[:n], integers[:n], members, first[: n + 1], group[:n]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -167,10 +169,10 @@ def _branches(order, start, stop, rows, columns, smoothed, thresh, n_thresh, min
     active, label, carried = work[0], work[1], work[2]
     run_y, run_start, run_stop, run_at = work[3], work[4], work[5], work[6]
     sequence, begin = work[7], work[8]
-    active[:n] = order[start:stop]
+    for i in range(n):
+        active[i], label[i] = order[start + i], 0
     # The places of pixels grow with rows and columns.
-    active[:n] = np.sort(active[:n])
-    label[:n] = 0
+    sort(active, 0, n)
     total, peak = 0.0, np.float32(-1e30)
     for k in range(start, stop):
         total += smoothed[order[k]]
@@ -204,17 +206,19 @@ def _branches(order, start, stop, rows, columns, smoothed, thresh, n_thresh, min
         if found == 0:
             break
         while n_nodes + found > parent.size:
-            parent, size, where, heavy = _longer(parent), _longer(size), _longer(where), _longer(heavy)
+            parent, size, where, heavy = longer(parent), longer(size), longer(where), longer(heavy)
         while n_store + begin[found] > store.size:
-            store = _longer(store)
-        label[:n] = -1
+            store = longer(store)
+        for i in range(n):
+            label[i] = -1
         # Children of one parent follow one another; those of the first parent come first.
-        ranks = np.empty(found, np.int32)
+        ranks = np.empty(found, np.int64)
         for j in range(found):
-            ranks[j] = carried[sequence[begin[j]]]
-        for j in np.argsort(ranks, kind="mergesort") if found > 1 else np.arange(found):
-            flux = 0.0
-            where[n_nodes], size[n_nodes], parent[n_nodes] = n_store, begin[j + 1] - begin[j], ranks[j]
+            ranks[j] = carried[sequence[begin[j]]] * found + j
+        sort(ranks, 0, found)
+        for rank in ranks:
+            j, flux = rank % found, 0.0
+            where[n_nodes], size[n_nodes], parent[n_nodes] = n_store, begin[j + 1] - begin[j], rank // found
             for q in range(begin[j], begin[j + 1]):
                 place = sequence[q]
                 p = active[place]
@@ -234,7 +238,8 @@ def _branches(order, start, stop, rows, columns, smoothed, thresh, n_thresh, min
     pixels = np.empty(ends[n_chosen], np.int32)
     for i in range(n_chosen):
         node = chosen[i]
-        pixels[ends[i] : ends[i + 1]] = store[where[node] : where[node] + size[node]]
+        for q in range(size[node]):
+            pixels[ends[i] + q] = store[where[node] + q]
         k = 0
         while level_first[k + 1] <= node:
             k += 1
@@ -277,10 +282,11 @@ def _share(order, start, stop, rows, columns, branches, ends, thresh, floats, n,
         height[i] = thresh * math.exp(steep) if steep < 70.0 else np.float32(4.0 * np.float64(peak))
         if np.float64(height[i]) > 4.0 * np.float64(peak):
             height[i] = np.float32(4.0 * np.float64(peak))
-    goes_to = np.full(stop - start, -1, np.int32)
+    goes_to = np.empty(stop - start, np.int32)
     nearest = 0
     for k in range(start, stop):
         p = order[k]
+        goes_to[k - start] = -1
         if taken[p]:
             continue
         closest = np.float32(1e31)
@@ -312,17 +318,3 @@ def _random(state):  # pragma: no cover - compiled
         state[0] = (state[0] * 1103515245 + 12345) & 0xFFFFFFFF
         result = (result << bits) ^ ((state[0] >> 16) & ((1 << bits) - 1))
     return result
-
-
-@njit(cache=True, nogil=True)
-def _longer(array):  # pragma: no cover - compiled
-    grown = np.zeros(2 * array.size, array.dtype)
-    grown[: array.size] = array
-    return grown
-
-
-@njit(cache=True, nogil=True)
-def _grown(array):  # pragma: no cover - compiled
-    grown = np.zeros((2 * array.shape[0], array.shape[1]), array.dtype)
-    grown[: array.shape[0]] = array
-    return grown

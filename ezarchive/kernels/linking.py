@@ -7,7 +7,6 @@ their chains where it meets them.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 SCRATCH_ROWS = 12

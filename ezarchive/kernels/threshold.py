@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ezarchive.kernels.lists import longer
+
 _BLOCK = 64
 """Pixels of a row that are looked at together: where none is above the threshold, the next ones are looked at."""
 
@@ -15,8 +17,8 @@ def runs_above(data, first, last, weights, smooth, level, noise, limit):  # prag
 
     Parameters
     ----------
-    data : array of float32 or float64, shape (ny, nx)
-        Background-subtracted pixels, all finite. They are worked on in single precision.
+    data : array of float32, shape (ny, nx)
+        Background-subtracted pixels, all finite.
     first, last : int
         Rows; those beside them are read too, for the smoothing.
     weights : array of float32, shape (3, 3)
@@ -45,7 +47,8 @@ def runs_above(data, first, last, weights, smooth, level, noise, limit):  # prag
     lines = np.zeros((3, nx + 2), np.float32)
     row = np.zeros(nx, np.float32)
     limits = np.empty(nx, np.float32)
-    limits[:] = level
+    for x in range(nx):
+        limits[x] = level
     ys, starts, stops = np.empty(1024, np.int32), np.empty(1024, np.int32), np.empty(1024, np.int32)
     values = np.empty(8192, np.float32)
     n_runs, n_values = 0, 0
@@ -56,7 +59,8 @@ def runs_above(data, first, last, weights, smooth, level, noise, limit):  # prag
             for x in range(nx):
                 below[x + 1] = data[y, x]
         else:
-            below[:] = 0.0
+            for x in range(nx):
+                below[x + 1] = 0.0
         centre = y - 1
         if not smooth:
             centre = y
@@ -73,7 +77,8 @@ def runs_above(data, first, last, weights, smooth, level, noise, limit):  # prag
                 total = total + w21 * below[x + 1]
                 row[x] = total + w22 * below[x + 2]
         else:
-            row[:] = below[1 : nx + 1]
+            for x in range(nx):
+                row[x] = below[x + 1]
         if mapped:
             for x in range(nx):
                 limits[x] = level * noise[centre - first, x]
@@ -88,12 +93,12 @@ def runs_above(data, first, last, weights, smooth, level, noise, limit):  # prag
                     x = end
                     continue
             if n_values + _BLOCK > values.size:
-                values = _longer(values)
+                values = longer(values)
             for i in range(x, end):
                 if row[i] > limits[i]:
                     if not inside:
                         if n_runs == ys.size:
-                            ys, starts, stops = _longer(ys), _longer(starts), _longer(stops)
+                            ys, starts, stops = longer(ys), longer(starts), longer(stops)
                         ys[n_runs], starts[n_runs] = centre, i
                         inside = True
                     values[n_values] = row[i]
@@ -109,10 +114,3 @@ def runs_above(data, first, last, weights, smooth, level, noise, limit):  # prag
         if n_values > limit:
             break
     return ys[:n_runs].copy(), starts[:n_runs].copy(), stops[:n_runs].copy(), values[:n_values].copy()
-
-
-@njit(cache=True, nogil=True)
-def _longer(array):  # pragma: no cover - compiled
-    grown = np.empty(2 * array.size, array.dtype)
-    grown[: array.size] = array
-    return grown

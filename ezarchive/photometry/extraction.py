@@ -121,7 +121,8 @@ def detect(pixels: Pixels, options: SexOptions) -> Detected:
     ny, nx = pixels.shape
     values = listed.values_at(pixels.data, 0, found.rows, found.columns)
     blends = deblending.deblend(
-        order, begin, len(begin) - 1, found.rows, found.columns, found.smoothed, values, found.noise, found.limits, found.level, options.deblend_nthresh, options.deblend_mincont, options.detect_minarea, ny, nx,
+        order, begin, len(begin) - 1, found.rows, found.columns, found.smoothed, values, found.noise, found.limits, found.level,
+        options.deblend_nthresh, options.deblend_mincont, options.detect_minarea, ny, nx,
     )  # fmt: skip
     floats, integers, members, first, group = blends
     eater, flags = np.full(len(floats), -1, np.int32), np.zeros(len(floats), np.int16)
@@ -161,12 +162,15 @@ def _above_threshold(pixels: Pixels, options: SexOptions) -> _Listed:
     level = np.float32(options.detect_thresh * (1.0 if mapped else pixels.noise))
     limit = max(data.size // 4, _MANY_PIXELS)
     weights = (KERNEL / KERNEL.sum()).astype(np.float32)
-    step = _ROWS_AT_ONCE if mapped else len(data)
+    whole = data.dtype == np.float32 and not mapped
+    step = len(data) if whole else _ROWS_AT_ONCE
     parts, noises, total = [], [], 0
     for first in range(0, len(data), step):
         rows = slice(first, min(first + step, len(data)))
         noise = detection_noise(pixels, rows, smooth=options.filter) if mapped else _NOTHING.reshape(0, 0)
-        part = threshold.runs_above(data, rows.start, rows.stop, weights, options.filter, level, noise, limit)
+        block, offset = (data, 0) if data.dtype == np.float32 else _single(data, rows)
+        part = threshold.runs_above(block, rows.start - offset, rows.stop - offset, weights, options.filter, level, noise, limit)
+        part[0][:] += offset
         total += len(part[3])
         if total > limit:
             message = f"data: over a quarter of the pixels exceed {options.detect_thresh:g} sigma; is the background subtracted?"
@@ -178,6 +182,12 @@ def _above_threshold(pixels: Pixels, options: SexOptions) -> _Listed:
     lines, columns, offset = listed.places(y, start, stop)
     noise = np.concatenate(noises) if mapped else _NOTHING
     return _Listed(y, start, stop, offset, lines, columns, smoothed, noise, level * noise, level)
+
+
+def _single(data: np.ndarray, rows: slice) -> tuple[np.ndarray, int]:
+    """Return rows and those beside them in single precision, and the number of the first."""
+    first = max(rows.start - 1, 0)
+    return data[first : rows.stop + 1].astype(np.float32), first
 
 
 def _components(found: _Listed, min_area: int) -> tuple[np.ndarray, np.ndarray]:

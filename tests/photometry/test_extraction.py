@@ -33,7 +33,8 @@ def of_sep(data, threshold, options, noise=None):
     try:
         return sep.extract(
             data, threshold, err=noise, minarea=options.detect_minarea, filter_type="conv",
-            filter_kernel=KERNEL if options.filter else None, deblend_nthresh=options.deblend_nthresh, deblend_cont=options.deblend_mincont, clean=options.clean,
+            filter_kernel=KERNEL if options.filter else None, deblend_nthresh=options.deblend_nthresh,
+            deblend_cont=options.deblend_mincont, clean=options.clean,
             clean_param=options.clean_param, segmentation_map=True,
         )  # fmt: skip
     finally:
@@ -46,7 +47,8 @@ class TestAgainstSep:
     @pytest.mark.parametrize(
         "changes",
         [{}, {"filter": False}, {"clean": False}, {"clean_param": 0.5}, {"detect_minarea": 1}, {"detect_minarea": 3},
-         {"detect_minarea": 30}, {"deblend_nthresh": 1}, {"deblend_nthresh": 8, "deblend_mincont": 1e-4}, {"deblend_nthresh": 64, "deblend_mincont": 0.0},
+         {"detect_minarea": 30}, {"deblend_nthresh": 1},
+         {"deblend_nthresh": 8, "deblend_mincont": 1e-4}, {"deblend_nthresh": 64, "deblend_mincont": 0.0},
          {"deblend_mincont": 1.0}, {"detect_thresh": 0.2}, {"detect_thresh": 3.0}, {"detect_thresh": 1e6}],
     )  # fmt: skip
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
