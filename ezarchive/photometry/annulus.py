@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ezarchive.photometry.ellipses import Ellipses
+from ezarchive.sky.ellipses import Ellipses
 from ezarchive.photometry.kernels_ring import clipped_statistics, gather_ring
 from ezarchive.photometry.stamps import Stamps
 
@@ -26,7 +26,8 @@ class Ring:
     level_err : ndarray
         Its error.
     sigma : ndarray
-        Noise of the sky per pixel: clipped standard deviation, corrected for what clipping takes from a Gaussian.
+        Noise of the sky per pixel: clipped standard deviation, corrected for what clipping takes from a Gaussian; NaN where the
+        pixels are all the same.
     pixels : ndarray of int32
         Pixels after clipping.
     """
@@ -80,10 +81,12 @@ def measure_rings(stamps: Stamps, inner: Ellipses, outer: Ellipses, clipping: Cl
     room.sort(axis=1)
     clipped_statistics(room, clipping.sigma, clipping.iterations, level, spread, count)
     sigma = spread / remaining_sigma(clipping.sigma)
-    few = (count < clipping.least_pixels) | ~(sigma > 0)
+    few = count < clipping.least_pixels
     level[few], sigma[few] = np.nan, np.nan
     with np.errstate(divide="ignore"):
         error = np.sqrt(MEDIAN_VARIANCE / count) * sigma
+    # Pixels that are all the same have a level, but tell nothing of the noise.
+    sigma[sigma == 0] = np.nan
     return Ring(level, error, sigma, count)
 
 

@@ -14,8 +14,8 @@ from astropy.wcs import WCS
 from ezarchive import columns, magnitudes, sky
 from ezarchive.columns import Column
 from ezarchive.errors import InputError
-from ezarchive.photometry import ellipses
-from ezarchive.photometry.ellipses import Ellipses
+from ezarchive.sky import ellipses
+from ezarchive.sky.ellipses import Ellipses
 from ezarchive.photometry.forcedsums import Measured, Result
 
 _HEALPIX_ORDER = 29
@@ -83,7 +83,7 @@ def circular_table(values: Mapping[str, np.ndarray], found: Result, diameters: S
     named = {column: values[column.name] for column in columns.FORCED}
     for index, (one, diameter) in enumerate(zip(found.apertures, diameters, strict=True)):
         size = np.full(len(one.flux), diameter)
-        measured = _measured(one) | {"NPIX_NOM": np.pi * size**2 / 4, "PIXSIZE": size}
+        measured = measured_columns(one) | {"NPIX_NOM": np.pi * size**2 / 4, "PIXSIZE": size}
         for plain, column in zip(columns.APERTURE, columns.aperture(index), strict=True):
             named[column] = measured[plain.name.removesuffix("_APER")]
         if ring:
@@ -98,7 +98,7 @@ def elliptical_table(
     (one,) = found.apertures
     missing = np.full(len(shapes.a), np.nan)
     a, b, angle = (missing, missing, missing) if jacobian is None else ellipses.on_sky(shapes, jacobian)
-    measured = {f"{name}_ELIP": item for name, item in _measured(one).items()}
+    measured = {f"{name}_ELIP": item for name, item in measured_columns(one).items()}
     measured |= {
         "SMA_IMAGE": shapes.a, "SMI_IMAGE": shapes.b, "THETA_IMAGE": shapes.theta,
         "SMA_WORLD": a, "SMI_WORLD": b, "THETA_SKY": angle,
@@ -109,7 +109,7 @@ def elliptical_table(
     return _table({column: values[column.name] for column in columns.FORCED} | {column: measured[column.name] for column in listed})
 
 
-def _measured(one: Measured) -> dict[str, np.ndarray]:
+def measured_columns(one: Measured) -> dict[str, np.ndarray]:
     """Return the columns that circles and ellipses have in common, by the stems of their names."""
     return {
         "FLUX": one.flux,

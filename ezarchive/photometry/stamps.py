@@ -17,6 +17,8 @@ from ezarchive.errors import InputError
 STACK_PIXELS = 1 << 20
 """Pixels that are stacked at once."""
 
+_FRACTIONS = 2.0**30
+
 LAYERS = ("MASKED", "NOT_FINITE", "SATURATED", "NEIGHBOUR")
 """Names of the flags that come from pixels."""
 
@@ -223,13 +225,15 @@ def stacked(scene: Scene, x: np.ndarray, y: np.ndarray, half: tuple[int, int]) -
     -------
     Stamps
     """
+    # To a billionth of a pixel, so that a place in the stack is exact and sums do not depend on it.
+    x, y = (np.rint(at * _FRACTIONS) / _FRACTIONS for at in (x, y))
     (y0, h), (x0, w) = (_windows(p, r, size) for p, r, size in zip((y, x), half, scene.shape, strict=True))
     raw = _stack(scene.data, y0, x0, (h, w), None)
     inside = _inside(y0, h, scene.shape[0])[:, :, None] & _inside(x0, w, scene.shape[1])[:, None, :]
     layers: dict[str, np.ndarray] = {}
     if scene.satur_level is not None:
         with np.errstate(invalid="ignore"):
-            layers["SATURATED"] = (raw >= scene.satur_level) & inside
+            layers["SATURATED"] = (raw >= scene.satur_level) & (raw < np.inf) & inside
     level, noise = (one if one is None or isinstance(one, float) else _stack(one, y0, x0, (h, w), np.float32)
                     for one in (scene.background, scene.noise))  # fmt: skip
     if level is not None:
