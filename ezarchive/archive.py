@@ -9,7 +9,7 @@ from typing import Any
 
 from astropy.table import QTable
 
-from ezarchive import ask, batch, config, driver, forced, index, verify
+from ezarchive import ask, batch, calibrate, config, driver, forced, index, verify
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
 from ezarchive.database.session import Database
@@ -141,6 +141,10 @@ class Archive:
     def forced(self, targets: Any, frames: Any = None, **options: Any) -> driver.BatchReport:
         """Measure a list of targets on every frame that covers any of them; see `ezarchive.forced.forced`."""
         return forced.forced(self, targets, frames, **options)
+
+    def calibrate(self, frames: Any = None, **options: Any) -> calibrate.CalibrationReport:
+        """Find the zero points of measured frames from stars of known magnitudes; see `ezarchive.calibrate.calibrate`."""
+        return calibrate.calibrate(self, frames, **options)
 
     def light_curve(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> QTable:
         """Return the light curve at a position; see `ezarchive.ask.light_curve`."""

@@ -10,7 +10,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ezarchive"
 GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets", "files", "pool", "screen", "times", "kernels", "plots"}
-VERBS = {"archive", "ask", "batch", "browse", "demo", "driver", "forced", "index", "indexing", "maps", "measure", "measureoptions", "nightly", "verify"}
+VERBS = {
+    "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver", "forced", "index", "indexing", "maps", "measure",
+    "measureoptions", "nightly", "verify",
+}  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "catalogs", "database", "simulate"}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ezarchive import sky
-from ezarchive.errors import InputError, UnknownNameError
+from ezarchive.errors import InputError, MeasurementError, UnknownNameError
 from ezarchive.targets import DEC_NAMES, RA_NAMES, read_targets
 
 FORMATS = {
@@ -27,12 +28,17 @@ FORMATS = {
 }  # fmt: skip
 """Formats by suffix; ``.gz`` may follow those of CSV and FITS."""
 
+QUERY_FAILED = "query_failed"
+MARGIN = 1.2
+"""How much wider than a frame a query asks, so that its answer serves neighbouring frames too."""
+
 MEANINGS = ("ra", "dec", "mag", "mag_err", "colour")
 """What a column can be said to be."""
 
 MAG_NAMES = ("{filter}_mag", "{filter}mag", "mag_{filter}", "{filter}")
 MAG_ERR_NAMES = ("{filter}_mag_err", "{filter}_mag_error", "e_{filter}mag", "e_{filter}_mag", "mag_err_{filter}", "{filter}_err")
 _BEYOND = 90.0  # magnitudes from here on stand for missing ones: 99, -99, 999
+_ANSWERS = 16  # answers of queries that are kept
 _DIFFERENCE = re.compile(r"\s+-\s+")
 
 
@@ -106,6 +112,14 @@ class Reference:
             "mag_err": np.full(len(rows), np.nan) if error is None else self._magnitudes(error, rows),
             "colour": self._colours(band, rows),
         }  # fmt: skip
+
+    def cone(self, band: str | None, ra: float, dec: float, radius_deg: float) -> dict[str, NDArray[np.float64]]:
+        """Return the stars within a radius of a position, as of `stars`."""
+        return self.stars(band, self.near(ra, dec, radius_deg))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a recipe records of it."""
+        return {"reference": self.digest(), "columns": _plain(self.columns)}
 
     def has_band(self, band: str | None) -> bool:
         """Return whether there are magnitudes of a filter."""
@@ -189,6 +203,64 @@ class Reference:
             raise InputError(f"{self.label}: column {name!r} must hold numbers, found dtype {plain.dtype}") from err
         values[mask | ~(np.abs(values) < _BEYOND)] = np.nan
         return values
+
+
+class QueriedReference:
+    """Stars of known magnitudes that a function fetches, cone by cone; the last answers are kept.
+
+    Parameters
+    ----------
+    query : callable
+        ``query(ra, dec, radius)``, all in degrees, gives a table.
+    columns : mapping, optional
+        As of `Reference`.
+    """
+
+    def __init__(self, query: Callable[[float, float, float], Any], columns: Mapping[str, Any] | None = None) -> None:
+        if not callable(query):
+            raise InputError(f"query: must be a function of (ra, dec, radius) in degrees, found {type(query).__name__}")
+        self.query, self.columns = query, dict(columns or {})
+        self._answers: OrderedDict[tuple[float, float, float], Reference] = OrderedDict()
+
+    def cone(self, band: str | None, ra: float, dec: float, radius_deg: float) -> dict[str, NDArray[np.float64]]:
+        """Return the stars within a radius of a position, as of `Reference.stars`.
+
+        Raises
+        ------
+        MeasurementError
+            ``query_failed``: if the function raises an error.
+        """
+        for (known_ra, known_dec, known_radius), answer in self._answers.items():
+            if float(sky.separation(known_ra, known_dec, ra, dec)) + radius_deg <= known_radius:
+                return answer.cone(band, ra, dec, radius_deg)
+        asked = (float(ra), float(dec), float(radius_deg) * MARGIN)
+        try:
+            given = self.query(*asked)
+        except Exception as err:  # a user's function may raise anything; it is recorded with the frame
+            raise MeasurementError(QUERY_FAILED, f"query{asked}: {type(err).__name__}: {err}") from err
+        self._answers[asked] = read_reference(given, self.columns)
+        if len(self._answers) > _ANSWERS:
+            self._answers.popitem(last=False)
+        return self._answers[asked].cone(band, ra, dec, radius_deg)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a recipe records of it."""
+        name = getattr(self.query, "__qualname__", type(self.query).__qualname__)
+        return {"query": f"{getattr(self.query, '__module__', '')}.{name}", "columns": _plain(self.columns)}
+
+    @property
+    def of_one_band(self) -> str | None:
+        """As of `Reference`."""
+        mag = self.columns.get("mag")
+        return mag if isinstance(mag, str) and "{filter}" not in mag else None
+
+    def median_colour(self, band: str | None) -> float | None:  # noqa: ARG002  as of `Reference`
+        """Return None: the colours of all stars are not known."""
+        return None
+
+
+def _plain(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in columns.items()}
 
 
 def read_reference(source: Any, columns: Mapping[str, Any] | None = None) -> Reference:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
-from ezarchive.database.models import frame_file, recipe, run, zero_point
+from ezarchive.database.models import current_run, frame_file, recipe, run, zero_point
 from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.database.rows import clean_float, now
 from ezarchive.database.runs import canonical_json
@@ -98,6 +98,23 @@ def calibrated(conn: sa.Connection, recipe_id: int, catalog_ids: Iterable[int]) 
         query = sa.select(zero_point.c.catalog_id).join(run, run.c.run_id == zero_point.c.run_id)
         done.update(conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(zero_point.c.catalog_id, part))).scalars())
     return done
+
+
+def uncalibrated(conn: sa.Connection, recipe_id: int, method: str) -> tuple[list[int], int]:
+    """Return the catalogs of a method that count and have no zero points of this recipe, and how many catalogs count.
+
+    Returns
+    -------
+    frame_ids : list of int
+        Whose catalogs these are, in rising order.
+    total : int
+    """
+    made = sa.select(zero_point.c.catalog_id).join(run, run.c.run_id == zero_point.c.run_id).where(run.c.recipe_id == recipe_id)
+    done = made.where(zero_point.c.catalog_id == current_run.c.catalog_id).correlate(current_run).exists()
+    held = sa.exists().where(frame_file.c.frame_id == current_run.c.frame_id)
+    query = sa.select(current_run.c.frame_id).where(current_run.c.method == method, held)
+    total = conn.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    return list(conn.execute(query.where(~done).order_by(current_run.c.frame_id)).scalars()), total
 
 
 def of_frames(conn: sa.Connection, frame_ids: Iterable[int], *, method: str | None = None) -> dict[int, list[ZeroPoint]]:

@@ -44,6 +44,8 @@ class FitOptions:
         Stars that a zero point needs after clipping.
     colour_term : float, "fit" or None
         Magnitudes per magnitude of colour: a known one, one to be fitted, or none.
+    colour_pivot : float, optional
+        The colour for which a zero point with colour term holds; by default the median colour of the stars.
     spatial_order : int
         Highest power in the polynomial that maps the residuals over the frame; 0: no map.
     """
@@ -54,6 +56,7 @@ class FitOptions:
     n_bootstrap: int = 500
     n_min: int = 5
     colour_term: float | str | None = None
+    colour_pivot: float | None = None
     spatial_order: int = 2
 
     def __post_init__(self) -> None:
@@ -67,6 +70,8 @@ class FitOptions:
             raise InputError(f"clip={self.clip!r}: must be a positive number of sigma")
         if self.colour_term is not None and self.colour_term != "fit" and not _is_number(self.colour_term):
             raise InputError(f"colour_term={self.colour_term!r}: must be a number, 'fit' or None")
+        if self.colour_pivot is not None and not _is_number(self.colour_pivot):
+            raise InputError(f"colour_pivot={self.colour_pivot!r}: must be a number or None")
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,6 @@ def fit_zero_point(
     reference_err: ArrayLike | None = None,
     instrumental_err: ArrayLike | None = None,
     colour: ArrayLike | None = None,
-    colour_pivot: float | None = None,
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
     shape: tuple[int, int] | None = None,
@@ -179,8 +183,6 @@ def fit_zero_point(
         Their errors, mag; not finite or none: 0.
     colour : array_like (n,), optional
         For the colour term, mag; stars without one are not used for a zero point with colour term.
-    colour_pivot : float, optional
-        The colour for which the zero point holds; by default the median colour of the stars.
     x, y : array_like (n,), optional
         0-based pixels, and ``shape`` of the frame (rows, columns): for the map of the residuals.
     shape : (int, int), optional
@@ -218,8 +220,10 @@ def fit_zero_point(
             raise InputError(f"colour: must be given for colour_term={options.colour_term!r}")
         colours = _same_length("colour", np.asarray(colour, float), n)
         good &= np.isfinite(colours)
-        pivot = float(np.median(colours[good])) if colour_pivot is None and good.any() else colour_pivot
-        offset = colours - (pivot or 0.0)
+        pivot = options.colour_pivot
+        if pivot is None:
+            pivot = float(np.median(colours[good])) if good.any() else 0.0
+        offset = colours - pivot
     clipped = _clip(difference, errors, offset, good, options)
     residual = np.where(good, difference - clipped.slope * np.where(good, offset, 0) - clipped.centre, np.nan)
     used, has_colour = clipped.used, options.colour_term is not None

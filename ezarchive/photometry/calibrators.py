@@ -244,7 +244,6 @@ def calibrate_sources(
     radius_deg: float,
     selection: StarSelection | None = None,
     options: FitOptions | None = None,
-    colour_pivot: float | None = None,
 ) -> FrameCalibration:
     """Fit the zero points of all measurements of one frame.
 
@@ -265,8 +264,6 @@ def calibrate_sources(
         Largest separation of a match, degrees.
     selection : StarSelection, optional
     options : FitOptions, optional
-    colour_pivot : float, optional
-        As of `fit_zero_point`.
 
     Returns
     -------
@@ -292,7 +289,7 @@ def calibrate_sources(
     fits, sizes, failed = {}, {}, {}
     for measure, diameter in _measures(sources, apertures):
         try:
-            fits[measure] = _fit(matched, stars, measure, (cut < 0, shape), options, colour_pivot)
+            fits[measure] = _fit(matched, stars, measure, (cut < 0, shape), options)
             sizes[measure] = diameter
         except MeasurementError as err:
             failed[measure] = str(err)
@@ -309,12 +306,11 @@ def _fit(
     measure: str,
     chosen: tuple[Mask, tuple[int, int]],
     options: FitOptions,
-    colour_pivot: float | None,
 ) -> ZeroPointFit:
     flux, error = matched[f"FLUX_{measure}"], matched[f"FLUXERR_{measure}"]
     return fit_zero_point(
         stars.mag, np.where(chosen[0], magnitudes.flux_to_mag(flux), np.nan), reference_err=stars.mag_err,
-        instrumental_err=magnitudes.mag_error(flux, error), colour=stars.colour, colour_pivot=colour_pivot,
+        instrumental_err=magnitudes.mag_error(flux, error), colour=stars.colour,
         x=matched["X_IMAGE"], y=matched["Y_IMAGE"], shape=chosen[1], options=options,
     )  # fmt: skip
 

@@ -60,7 +60,7 @@ def test_a_colour_term_is_found_with_its_error(rng: np.random.Generator) -> None
         given = stars(rng, 80)
         colour = rng.normal(0.9, 0.3, 80)
         given["instrumental_mag"] = given["instrumental_mag"] - 0.06 * (colour - 0.5)
-        fit = fit_zero_point(**given, colour=colour, colour_pivot=0.5, options=FitOptions(colour_term="fit"))
+        fit = fit_zero_point(**given, colour=colour, options=FitOptions(colour_term="fit", colour_pivot=0.5))
         pulls.append(((fit.colour_term - 0.06) / fit.colour_term_err, (fit.value - ZERO_POINT) / fit.error))
     assert np.abs(np.mean(pulls, axis=0)).max() < 0.25
     assert np.std(pulls, axis=0) == pytest.approx(1, abs=0.2)
