@@ -25,12 +25,13 @@ from ezarchive.images.background import float_type
 from ezarchive.images.calculated_maps import MapCalculations
 from ezarchive.images.calculated_masks import MaskCalculations
 from ezarchive.images.pixelmap import checked_array
+from ezarchive.images.shown import Shown
 
 _UNITS = ("pixel", "coord")
 _BLOCK_BYTES = 16_000_000
 
 
-class Image(MaskCalculations, MapCalculations):
+class Image(Shown, MaskCalculations, MapCalculations):
     """A 2-D image that is read lazily.
 
     Making one reads nothing. Pixels are 0-based, ``[y, x]``; they come as native float32, or float64 where the file holds doubles or
@@ -219,9 +220,22 @@ class Image(MaskCalculations, MapCalculations):
         """
         if "data" in self.__dict__:
             return self.data[rows, cols]
+        if self._mapped is not None:
+            return _native_copy(self._mapped[rows, cols])
         with self._opened() as unit:
             _plane(unit, self._name)
             return _native_copy(_section(unit, rows, cols))
+
+    @cached_property
+    def _mapped(self) -> np.ndarray | None:
+        """The pixels as they lie in the file, mapped into memory; None where they are packed or scaled."""
+        with self._opened() as unit:
+            shape, place = _plane(unit, self._name), unit.fileinfo()
+            scaled = unit.header.get("BSCALE", 1) != 1 or unit.header.get("BZERO", 0) != 0 or unit.header["BITPIX"] > 0
+            if isinstance(unit, fits.CompImageHDU) or scaled or place is None or place["file"].compression:
+                return None
+            stored = np.dtype(f">f{-unit.header['BITPIX'] // 8}")
+            return np.memmap(self.path, stored, "r", place["datLoc"], shape[-2:])
 
     def to_pixel(self, ra: float, dec: float) -> tuple[float, float]:
         """Return the 0-based pixel of an ICRS position.
@@ -284,6 +298,7 @@ class Image(MaskCalculations, MapCalculations):
 
     def __getstate__(self) -> dict[str, Any]:
         kept = dict(self.__dict__)
+        kept.pop("_mapped", None)
         if self.path is not None:
             kept.pop("data", None)
         return kept

@@ -281,3 +281,44 @@ class TestUnreadable:
             with pytest.raises(FrameError, match="holds no 2-D image") as caught:
                 Image(tmp_path / "table.fits", hdu).load()
             assert caught.value.code == "no_image"
+
+
+class TestCut:
+    """Rectangles of every kind of file are those of the whole."""
+
+    @pytest.mark.parametrize("kind", ["plain", "double", "scaled", "unsigned", "gz", "fz", "extension"])
+    def test_rectangles(self, tmp_path, rng, kind):
+        dtypes = {"double": np.float64, "scaled": np.int16, "unsigned": np.uint16}
+        data = rng.uniform(0, 1000, (30, 40)).astype(dtypes.get(kind, np.float32))
+        path, hdu = tmp_path / f"a.fits{'.gz' if kind == 'gz' else ''}", 1 if kind in ("fz", "extension") else 0
+        unit = fits.PrimaryHDU(data)
+        if kind == "scaled":
+            unit.header["BSCALE"], unit.header["BZERO"] = 0.5, 3.0
+            unit = fits.PrimaryHDU(data, unit.header, do_not_scale_image_data=True)
+            unit.header["BSCALE"], unit.header["BZERO"] = 0.5, 3.0
+        if hdu:
+            extension = fits.CompImageHDU(data) if kind == "fz" else fits.ImageHDU(data)
+            fits.HDUList([fits.PrimaryHDU(), extension]).writeto(path)
+        else:
+            unit.writeto(path)
+        image, whole = Image(path, hdu), Image(path, hdu).load()
+        for rows, cols in ((slice(3, 9), slice(30, 40)), (slice(None), slice(None)), (slice(29, 99), slice(0, 1))):
+            found = image.cut(rows, cols)
+            np.testing.assert_array_equal(found, whole[rows, cols])
+            assert found.dtype == whole.dtype
+            assert found.dtype.isnative
+        assert "data" not in vars(image)
+        assert np.array_equal(pickle.loads(pickle.dumps(image)).cut(slice(3, 9), slice(1, 4)), whole[3:9, 1:4])
+        assert len(pickle.dumps(image)) < 2000
+
+    def test_of_what_was_read_it_is_a_view(self, tmp_path):
+        fits.writeto(tmp_path / "a.fits", np.ones((5, 6), np.float32))
+        image = Image(tmp_path / "a.fits")
+        assert np.shares_memory(image.data, image.cut(slice(1, 2), slice(None)))
+
+    def test_a_torn_file(self, tmp_path):
+        fits.writeto(tmp_path / "a.fits", np.ones((500, 600), np.float32))
+        with (tmp_path / "a.fits").open("r+b") as stream:
+            stream.truncate(20000)
+        with pytest.raises(FrameError, match=r"a\.fits: pixels cannot be read"):
+            Image(tmp_path / "a.fits").cut(slice(400, 500), slice(None))
