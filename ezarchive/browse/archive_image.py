@@ -13,7 +13,7 @@ from typing import Any
 from ezarchive.browse.catalog import Catalog
 from ezarchive.browse.catalogset import newest_catalogs
 from ezarchive.browse.handle import ArchiveHandle
-from ezarchive.browse.shown_image import ShownImage
+from ezarchive.browse.pictures import outside_roots
 from ezarchive.catalogs.paths import frame_stem
 from ezarchive.database import queries
 from ezarchive.errors import InputError, MeasurementError
@@ -32,7 +32,7 @@ def _fact(name: str, doc: str) -> property:
     return property(lambda self: getattr(self.frame, name), doc=doc)
 
 
-class ArchiveImage(ShownImage):
+class ArchiveImage(Image):
     """One frame of an archive, as an image; making one opens no file.
 
     Parameters
@@ -93,7 +93,10 @@ class ArchiveImage(ShownImage):
         """The newest of its current catalogs (of detections where there is one), None where it was not measured."""
         return newest_catalogs(self._handle, [self.frame])[0]
 
-    # ------------------------------------------------------------------ what `images.skin` asks of an archive
+    # ------------------------------------------------------------------ what `images.shown` and `images.skin` ask of an archive
+
+    def _may_write(self, path: Path) -> Path:
+        return outside_roots(path, self._handle)
 
     def _stored(self, kind: str) -> Any:
         """Return the newest stored map, else a frame of the archive that is one."""

@@ -12,13 +12,13 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from ezarchive import plots, sky
-from ezarchive.browse.pictures import averaged_pixels, wcs_for
 from ezarchive.browse.places import matching_distance
 from ezarchive.errors import InputError
 from ezarchive.images.image import Image
-from ezarchive.photometry.ellipses import Ellipses, jacobian_at, on_sky
+from ezarchive.images.shown import averaged_pixels, wcs_for
 from ezarchive.plots import Overlay
 from ezarchive.plots.common import BLUE, RED, colours, numbers
+from ezarchive.sky.ellipses import Ellipses, jacobian_at, on_sky
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What images and catalogs share when they draw themselves: pixels a strip at a time, and where a figure goes."""
+"""Where the figures of catalogs, images and sets of them go."""
 
 from __future__ import annotations
 
@@ -9,46 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ezarchive import plots
 from ezarchive.browse.handle import ArchiveHandle
 from ezarchive.errors import InputError
-from ezarchive.images.image import Image
-from ezarchive.plots import Averaged
 from ezarchive.screen import display
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_WHOLE = (".gz", ".bz2", ".xz", ".z")
-
-
-def averaged_pixels(image: Image, downsample: int | None = None) -> Averaged:
-    """Return an image with blocks of pixels averaged, without the whole of it in memory.
-
-    Parameters
-    ----------
-    image : Image
-        Its pixels are read a strip at a time, unless they are there already; a file that can only be unpacked as a whole is read at once.
-    downsample : int, optional
-        Pixels along a side of a block; by default as many as a figure needs.
-    """
-    if "data" in vars(image):
-        return plots.averaged(image.data, downsample)
-    if image.path is not None and image.path.suffix.lower() in _WHOLE:
-        return plots.averaged(image.load(), downsample)
-    return plots.averaged_from(image.cut, image.shape, downsample)
-
-
-def wcs_for(image: Image, coord_type: str) -> Any:
-    """Return the WCS for axes of a kind: None for ``"pixel"``.
-
-    Raises
-    ------
-    InputError
-        If the kind is neither ``"pixel"`` nor ``"coord"``, or the image has no WCS that works.
-    """
-    if coord_type not in ("pixel", "coord"):
-        raise InputError(f"coord_type={coord_type!r}: must be 'pixel' or 'coord'")
-    if coord_type == "coord" and image.wcs is None:
-        raise InputError(f"coord_type='coord': {image.path or 'the image'} has no WCS that works; must be 'pixel'")
-    return image.wcs if coord_type == "coord" else None
 
 
 def finish(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ezarchive.sky.ellipses import Ellipses
 from ezarchive.photometry.kernels_ring import clipped_statistics, gather_ring
 from ezarchive.photometry.stamps import Stamps
+from ezarchive.sky.ellipses import Ellipses
 
 MEDIAN_VARIANCE = math.pi / 2
 """Variance of the median of many Gaussian values in units of that of their mean (Kendall & Stuart, The Advanced Theory of Statistics I)."""

@@ -24,12 +24,13 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from ezarchive.errors import InputError
-from ezarchive.photometry import ellipses, forcedtable
+from ezarchive.photometry import forcedtable
 from ezarchive.photometry.annulus import Clipping
-from ezarchive.photometry.ellipses import Ellipses
 from ezarchive.photometry.forcedsums import Aperture, Rules, measure
 from ezarchive.photometry.stamps import ArrayCutouts, Cutouts, Scene, as_cutouts, as_layer, as_level
 from ezarchive.photometry.sums import ENGINES
+from ezarchive.sky import ellipses
+from ezarchive.sky.ellipses import Ellipses
 
 __all__ = ["Cutouts", "ForcedOptions", "circular", "elliptical"]
 

@@ -11,9 +11,9 @@ from scipy.spatial import cKDTree
 from ezarchive import flags
 from ezarchive.photometry.annulus import Clipping, Ring, measure_rings
 from ezarchive.photometry.aperture import flux_error
-from ezarchive.photometry.ellipses import Ellipses
 from ezarchive.photometry.stamps import Scene, Stamps, chunks, stacked
 from ezarchive.photometry.sums import exact_sums
+from ezarchive.sky.ellipses import Ellipses
 
 _BIT = {flag.name: np.int16(flag.bit) for flag in flags.FLAGS_APER}
 

@@ -14,9 +14,9 @@ from astropy.wcs import WCS
 from ezarchive import columns, magnitudes, sky
 from ezarchive.columns import Column
 from ezarchive.errors import InputError
+from ezarchive.photometry.forcedsums import Measured, Result
 from ezarchive.sky import ellipses
 from ezarchive.sky.ellipses import Ellipses
-from ezarchive.photometry.forcedsums import Measured, Result
 
 _HEALPIX_ORDER = 29
 

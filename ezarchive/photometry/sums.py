@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import sep
 
-from ezarchive.photometry.ellipses import Ellipses
+from ezarchive.sky.ellipses import Ellipses
 
 ENGINES = ("sep", "photutils")
 

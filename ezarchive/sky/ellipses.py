@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.wcs import WCS
 
-from ezarchive import sky
 from ezarchive.errors import InputError
+from ezarchive.sky.pixels import jacobian as local_jacobian
 
 THETA_FRAMES = ("pixel", "sky")
 AXES_UNITS = ("pixel", "arcsec")
@@ -143,7 +143,7 @@ def jacobian_at(wcs: WCS | None, x: np.ndarray, y: np.ndarray) -> np.ndarray | N
     found = np.full((len(x), 2, 2), np.nan)
     known = np.isfinite(x) & np.isfinite(y)
     if known.any():
-        found[known] = sky.jacobian(wcs, x[known], y[known])
+        found[known] = local_jacobian(wcs, x[known], y[known])
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +14,9 @@ from ezarchive import config, simulate, sky
 from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.errors import InputError
 from ezarchive.frames.record import Frame
+from ezarchive.images.image import Image
+from ezarchive.images.shown import averaged_pixels, wcs_for
+from ezarchive.sky.ellipses import jacobian_at, on_pixels
 
 SHAPE = (200, 240)
 
@@ -66,6 +71,29 @@ def test_show_position_draws_the_aperture_that_is_measured(image):
     assert axes.get_xlim() == (-0.5, 22.5)
 
 
+@pytest.mark.truth
+def test_an_ellipse_at_a_sky_angle_is_drawn_as_it_is_measured(image):
+    x, y = 120.3, 90.7
+    _, axes = image.show_position(x, y, a_arcsec=5.85, b_arcsec=2.909, theta_deg=56.6, theta_frame="sky")
+    axis = [np.array([value]) for value in (5.85, 2.909, 56.6)]
+    made = on_pixels(*axis, theta_frame="sky", unit="arcsec", jacobian=jacobian_at(image.wcs, np.array([x]), np.array([y])))
+    assert drawn_ellipse(axes) == pytest.approx((x, y, made.a[0], made.b[0], made.theta[0]))
+    # A point on the major axis lies at that position angle on the sky.
+    _, _, a, _, theta = drawn_ellipse(axes)
+    end = image.wcs.pixel_to_world(x + a * np.cos(np.radians(theta)), y + a * np.sin(np.radians(theta)))
+    centre = image.wcs.pixel_to_world(x, y)
+    assert centre.separation(end).arcsec == pytest.approx(5.85, rel=1e-4)
+    assert centre.position_angle(end).deg % 180 == pytest.approx(56.6, abs=0.01)
+
+
+def test_an_array_shows_itself_too(tmp_path):
+    alone = Image(np.random.default_rng(5).normal(size=(30, 40)).astype(np.float32))
+    _, axes = alone.show(save_path=tmp_path / "a.pdf", downsample=None)
+    assert axes.get_title() == "image"
+    _, axes = alone.show_position(20, 15, zoom_radius_pixel=4)
+    assert axes.images[0].get_array().shape == (9, 9)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -100,3 +128,50 @@ def test_without_a_wcs_there_are_pixels_only(tmp_path):
     with pytest.raises(InputError, match="radius_arcsec: is in arcsec, but .*plain.fits has no WCS and so no scale"):
         plain.show_position(20, 15, radius_arcsec=3)
 
+
+@pytest.mark.pure
+@pytest.mark.parametrize("form", ["array", "plain", "scaled", "gz", "fz"])
+def test_every_kind_of_file_is_averaged_as_its_pixels_are(tmp_path, form):
+    data = np.random.default_rng(1).integers(0, 60000, (301, 403)).astype(np.uint16)
+    path = tmp_path / "a.fits"
+    if form == "fz":
+        fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(path)
+    else:
+        fits.PrimaryHDU(data if form == "scaled" else data.astype(np.float32)).writeto(path)
+    if form == "gz":
+        packed = tmp_path / "a.fits.gz"
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        path = packed
+    image = Image(data.astype(np.float32)) if form == "array" else Image(path, 1 if form == "fz" else 0)
+    found = averaged_pixels(image, 4)
+    expected = [[data[j : j + 4, i : i + 4].mean() for i in range(0, 403, 4)] for j in range(0, 301, 4)]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-6)
+    assert "data" in vars(image) or form != "array"
+    assert "data" not in vars(image) or form == "array"
+
+
+@pytest.mark.pure
+def test_a_large_file_is_never_whole_in_memory(tmp_path):
+    path = tmp_path / "big.fits"
+    header = fits.PrimaryHDU(np.zeros((1, 1), np.float32)).header
+    header["NAXIS1"], header["NAXIS2"] = 8000, 4000
+    with path.open("wb") as stream:  # a sparse file: zeros that take no room
+        stream.write(header.tostring().encode())
+        stream.truncate(-(-(len(header.tostring()) + 8000 * 4000 * 4) // 2880) * 2880)
+    averaged_pixels(Image(path), 4000)
+    tracemalloc.start()
+    found = averaged_pixels(Image(path), 8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.values.shape == (500, 1000)
+    assert peak < 0.45 * 8000 * 4000 * 4
+
+
+@pytest.mark.pure
+def test_axes_on_the_sky_need_a_wcs():
+    image = Image(np.zeros((5, 5), np.float32))
+    assert wcs_for(image, "pixel") is None
+    with pytest.raises(InputError, match="coord_type='coord': the image has no WCS that works"):
+        wcs_for(image, "coord")
+    with pytest.raises(InputError, match="coord_type='sky': must be 'pixel' or 'coord'"):
+        wcs_for(image, "sky")

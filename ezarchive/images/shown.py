@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ezarchive import plots
-from ezarchive.browse.handle import ArchiveHandle
-from ezarchive.browse.pictures import averaged_pixels, finish, wcs_for
 from ezarchive.errors import InputError
-from ezarchive.images.image import Image
-from ezarchive.photometry.ellipses import jacobian_at, on_pixels
+from ezarchive.plots import Averaged
+from ezarchive.screen import display
+from ezarchive.sky.ellipses import jacobian_at, on_pixels
 
 if TYPE_CHECKING:
+    from astropy.wcs import WCS
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-class ShownImage(Image):
-    """An image of a file that can draw itself; ``_handle`` is its archive's, if it has one."""
+    from ezarchive.images.image import Image
 
-    path: Path
-    _handle: ArchiveHandle | None = None
+_PACKED = (".gz", ".bz2", ".xz", ".z")
+
+
+class Shown:
+    """The pictures of an `Image`."""
+
+    if TYPE_CHECKING:
+        path: Path | None
+        wcs: WCS | None
+        pixel_scale: float | None
 
     def show(
         self,
@@ -63,8 +70,8 @@ class ShownImage(Image):
             Data coordinates are pixels of the image.
         """
         pixels = averaged_pixels(self, downsample)
-        figure = plots.image(pixels, wcs=wcs_for(self, coord_type), limits=scale, cmap=cmap, title=title or self.path.name)
-        return self._shown(figure, figsize, save_path, close_fig)
+        figure = plots.image(pixels, wcs=wcs_for(self, coord_type), limits=scale, cmap=cmap, title=title or self._title)
+        return self._finished(figure, figsize, save_path, close_fig)
 
     def show_position(  # noqa: PLR0913  the tutorial's arguments
         self,
@@ -111,43 +118,78 @@ class ShownImage(Image):
         """
         wcs = wcs_for(self, coord_type)
         column, row = self._pixel(x, y, coord_type)
-        aperture = self._aperture(column, row, radius_arcsec, a_arcsec, b_arcsec, theta_deg, theta_frame)
+        aperture = self._aperture(column, row, radius_arcsec, (a_arcsec, b_arcsec), theta_deg, theta_frame)
         if isinstance(zoom_radius_pixel, bool) or int(zoom_radius_pixel) != zoom_radius_pixel or zoom_radius_pixel < 1:
             raise InputError(f"zoom_radius_pixel={zoom_radius_pixel!r}: must be a whole number from 1")
         piece = self.cutout(column, row, 2 * int(zoom_radius_pixel) + 1)
         figure = plots.image(
             piece.data, wcs=wcs, limits=scale, downsample=downsample, apertures=aperture, corner=piece.corner, cmap=cmap,
-            title=title or f"{self.path.name}: x={column:.2f}, y={row:.2f}",
+            title=title or f"{self._title}: x={column:.2f}, y={row:.2f}",
         )  # fmt: skip
-        return self._shown(figure, figsize, save_path, close_fig)
+        return self._finished(figure, figsize, save_path, close_fig)
 
-    def _aperture(  # noqa: PLR0913  the tutorial's arguments
-        self, x: float, y: float, radius: float | None, a: float | None, b: float | None, theta: float, frame: str
+    def _aperture(
+        self, x: float, y: float, radius: float | None, axes: tuple[float | None, float | None], theta: float, frame: str
     ) -> list[tuple[float, ...]]:
         """Return the aperture in pixels, as `plots.image` takes it; none where none is asked for."""
-        sizes = {"radius_arcsec": radius, "a_arcsec": a, "b_arcsec": b}
-        for name, value in sizes.items():
+        a, b = axes
+        for name, value in {"radius_arcsec": radius, "a_arcsec": a, "b_arcsec": b}.items():
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"{name}={value!r}: must be positive and finite")
         if (a is None) != (b is None) or (radius is not None and a is not None):
             raise InputError("radius_arcsec, a_arcsec, b_arcsec: must be a radius, or both semi-axes, or none of them")
-        if radius is not None:
-            return [(x, y, radius / self._arcsec_per_pixel("radius_arcsec"))]
-        if a is None or b is None:
+        if radius is None and a is None:
             return []
-        self._arcsec_per_pixel("a_arcsec")
-        local = jacobian_at(self.wcs, np.array([x]), np.array([y]))
+        if self.pixel_scale is None:
+            name = "a_arcsec" if radius is None else "radius_arcsec"
+            raise InputError(f"{name}: is in arcsec, but {self._title} has no WCS and so no scale")
+        if radius is not None:
+            return [(x, y, radius / self.pixel_scale)]
         # The very function that a measurement takes its ellipse from.
-        made = on_pixels(
-            np.array([float(a)]), np.array([float(b)]), np.array([float(theta or 0.0)]), theta_frame=frame, unit="arcsec", jacobian=local
-        )
+        given = (np.array([float(value)]) for value in (a, b, theta or 0.0))
+        made = on_pixels(*given, theta_frame=frame, unit="arcsec", jacobian=jacobian_at(self.wcs, np.array([x]), np.array([y])))
         return [(x, y, float(made.a[0]), float(made.b[0]), float(made.theta[0]))]
 
-    def _shown(self, figure: Figure, figsize: tuple[float, float], save_path: Any, close_fig: bool) -> tuple[Figure, Axes]:
-        finish(figure, self._handle, figsize=figsize, save_path=save_path, close_fig=close_fig)
+    def _finished(self, figure: Figure, figsize: tuple[float, float], save_path: Any, close_fig: bool) -> tuple[Figure, Axes]:
+        figure.set_size_inches(*figsize)
+        if save_path is not None:
+            plots.save(figure, self._may_write(Path(save_path)))
+        if not close_fig:
+            display(figure)
         return figure, figure.axes[0]
 
-    def _arcsec_per_pixel(self, name: str) -> float:
-        if self.pixel_scale is None:
-            raise InputError(f"{name}: is in arcsec, but {self.path} has no WCS and so no scale")
-        return self.pixel_scale
+    def _may_write(self, path: Path) -> Path:
+        """Return a path that a figure may go to; an archive keeps its data roots free of any."""
+        return path
+
+
+def averaged_pixels(image: Image, downsample: int | None = None) -> Averaged:
+    """Return an image with blocks of pixels averaged, without the whole of it in memory.
+
+    Parameters
+    ----------
+    image : Image
+        Its pixels are read a strip at a time, unless they are there already; a file that can only be unpacked as a whole is read at once.
+    downsample : int, optional
+        Pixels along a side of a block; by default as many as a figure needs.
+    """
+    if "data" in vars(image):
+        return plots.averaged(image.data, downsample)
+    if image.path is not None and image.path.suffix.lower() in _PACKED:
+        return plots.averaged(image.load(), downsample)
+    return plots.averaged_from(image.cut, image.shape, downsample)
+
+
+def wcs_for(image: Image, coord_type: str) -> WCS | None:
+    """Return the WCS for axes of a kind: None for ``"pixel"``.
+
+    Raises
+    ------
+    InputError
+        If the kind is neither ``"pixel"`` nor ``"coord"``, or the image has no WCS that works.
+    """
+    if coord_type not in ("pixel", "coord"):
+        raise InputError(f"coord_type={coord_type!r}: must be 'pixel' or 'coord'")
+    if coord_type == "coord" and image.wcs is None:
+        raise InputError(f"coord_type='coord': {image.path or 'the image'} has no WCS that works; must be 'pixel'")
+    return image.wcs if coord_type == "coord" else None
