@@ -1,6 +1,6 @@
 """The background of an image as a small mesh: level and noise at the centres of boxes, and the spline between them.
 
-sep estimates it exactly as SExtractor does (Bertin & Arnouts 1996, A&AS 117, 393: clipped mode in each box, median filter over boxes,
+It is estimated exactly as sep and SExtractor do (Bertin & Arnouts 1996, A&AS 117, 393: clipped mode in each box, median filter over boxes,
 bicubic spline). What is kept are the mesh nodes: 150 x 100 numbers for a frame of 61 million pixels.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
-import sep
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ezarchive.errors import InputError, MeasurementError
@@ -27,6 +27,7 @@ from ezarchive.images.spline import (
     stamps,
 )
 
+_NO_VALUE = -1e30
 _BLOCK_PIXELS = 65536
 """Pixels evaluated at once: they stay in the cache, and the matrix product is too small for BLAS to start threads."""
 
@@ -158,8 +159,18 @@ class MeshBackground:
             out = np.empty(self.shape, float_type(data.dtype))
         elif out.shape != self.shape:
             raise InputError(f"out: must have the shape of the background {self.shape}, found {out.shape}")
-        for rows, block in self._blocks(self.level_nodes, slice(0, self.shape[0]), slice(0, self.shape[1]), out.dtype):
-            np.subtract(data[rows], block, out=out[rows], casting="unsafe")
+        if out.dtype != np.float32 or not out.flags.c_contiguous:
+            for rows, block in self._blocks(self.level_nodes, slice(0, self.shape[0]), slice(0, self.shape[1]), out.dtype):
+                np.subtract(data[rows], block, out=out[rows], casting="unsafe")
+            return out
+        mesh = _kernels()
+        stacked, middle = self._along_x(self.level_nodes, slice(0, self.shape[1]), out.dtype)
+        interval, weights = cubic(abscissa_y(np.arange(self.shape[0]), self.box_size[0]), len(self.level_nodes))
+        values, curves = np.split(stacked, 2)
+        for first in range(0, self.shape[0], self.box_size[0]):
+            rows = slice(first, first + self.box_size[0])
+            block = np.ascontiguousarray(data[rows], dtype=np.float32)
+            mesh.subtract(block, out[rows], first, interval, weights.astype(np.float32), values, curves, np.float32(middle))
         return out
 
     @cached_property
@@ -265,56 +276,57 @@ def estimate(
     MeasurementError
         ``no_valid_pixels`` if every pixel is masked or not finite.
     """
-    values = _native(data)
-    boxes = _checked_boxes(box_size, filter_size)
-    bad = _bad(values, mask)
-    good = True if bad is None else ~bad
-    low, high = values.min(where=good, initial=np.inf), values.max(where=good, initial=-np.inf)
-    if low > high:
+    values, boxes = _checked(data), _checked_boxes(box_size, filter_size)
+    left_out = _checked_mask(mask, values.shape)
+    level, rms, n_good = _box_statistics(values, left_out, boxes)
+    if not n_good:
         raise MeasurementError("no_valid_pixels", "data: every pixel is masked or not finite; there is no background")
-    if low == high:
-        return MeshBackground.constant(float(low), 0.0, values.shape)
-    del good
-    level, rms = _box_statistics(values, bad, boxes)
     _fill_poor_boxes(level, rms)
     if np.isnan(level).any():
         # No box has pixels enough: all of them together are one.
-        together = np.ascontiguousarray(values[~bad][None] if bad is not None else values)
-        level[:], rms[:] = _clipped_mode(together)
+        level[:], rms[:] = _together(values, left_out)
+    if not rms.any():
+        low, high = _extremes(values, left_out)
+        if low == high:
+            return MeshBackground.constant(low, 0.0, values.shape)
     level, rms = (_median_filtered(nodes, int(filter_size)) for nodes in (level, rms))
     return MeshBackground(values.shape, boxes, int(filter_size), level, rms, float(np.median(level)), _typical_noise(rms))
 
 
-def _box_statistics(values: np.ndarray, bad: np.ndarray | None, boxes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate level and noise in each box; NaN where less than half of the pixels can be used.
+def _kernels() -> ModuleType:
+    # Browsing needs this module, but no compiled loops: numba takes 0.2 s to import.
+    from ezarchive.kernels import mesh  # noqa: PLC0415
 
-    sep takes whole images and gives no nodes but full maps. Of an image that is one box it gives them at once; boxes put together in
-    memory are read faster than in place, too.
-    """
+    return mesh
+
+
+def _box_statistics(values: np.ndarray, mask: np.ndarray | None, boxes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Estimate level and noise in each box, NaN where less than half of the pixels can be used; return the number of good pixels, too."""
+    mesh = _kernels()
     counts = [-(-size // box) for size, box in zip(values.shape, boxes, strict=True)]
     level, rms = np.full(counts, np.nan), np.full(counts, np.nan)
+    nothing, n_good = np.zeros((0, 0), bool), 0
     for line in range(counts[0]):
         rows = slice(line * boxes[0], (line + 1) * boxes[0])
-        masks = [None] * counts[1] if bad is None or not bad[rows].any() else _boxes_of(bad[rows], boxes[1])
-        for column, (box, mask) in enumerate(zip(_boxes_of(values[rows], boxes[1]), masks, strict=True)):
-            if mask is None or np.count_nonzero(mask) <= 0.5 * box.size:
-                level[line, column], rms[line, column] = _clipped_mode(box, mask)
-    return level, rms
+        block = np.ascontiguousarray(values[rows], dtype=np.float32)
+        bad = nothing if mask is None or not mask[rows].any() else np.ascontiguousarray(mask[rows] != 0)
+        if not mesh.box_row(block, 0, len(block), boxes[1], bad, level[line], rms[line]):
+            bad = _bad(block, bad if bad.size else None)
+            mesh.box_row(block, 0, len(block), boxes[1], bad, level[line], rms[line])
+        n_good += block.size - np.count_nonzero(bad)
+    return level, rms, n_good
 
 
-def _boxes_of(rows: np.ndarray, width: int) -> list[np.ndarray]:
-    """Cut rows into boxes, each contiguous; the last one may be narrower."""
-    height, nx = rows.shape
-    whole = nx // width
-    stacked = np.ascontiguousarray(rows[:, : whole * width].reshape(height, whole, width).swapaxes(0, 1))
-    return [*stacked, *([np.ascontiguousarray(rows[:, whole * width :])] if nx % width else [])]
+def _together(values: np.ndarray, mask: np.ndarray | None) -> tuple[float, float]:
+    good = np.asarray(values, np.float32)[~_bad(values, mask)][None]
+    level, rms = np.empty(1), np.empty(1)
+    _kernels().box_row(good, 0, 1, good.size, np.zeros((0, 0), bool), level, rms)
+    return level[0], rms[0]
 
 
-def _clipped_mode(box: np.ndarray, mask: np.ndarray | None = None) -> tuple[float, float]:
-    """Return SExtractor's level and noise of one box."""
-    found = sep.Background(box, mask=mask, bw=box.shape[1], bh=box.shape[0], fw=1, fh=1)
-    # Where there is no noise sep claims one of 1, but its map is right.
-    return found.globalback, float(found.rms()[0, 0]) if found.globalrms == 1.0 else found.globalrms
+def _extremes(values: np.ndarray, mask: np.ndarray | None) -> tuple[float, float]:
+    good = ~_bad(values, mask)
+    return float(values.min(where=good, initial=np.inf)), float(values.max(where=good, initial=-np.inf))
 
 
 def _fill_poor_boxes(level: np.ndarray, rms: np.ndarray) -> None:
@@ -363,31 +375,30 @@ def float_type(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if wide else np.float32)
 
 
-def _native(data: np.ndarray) -> np.ndarray:
+def _checked(data: np.ndarray) -> np.ndarray:
     values = np.asarray(data)
     if values.ndim != 2 or not values.size:
         raise InputError(f"data: must be a 2-D array that is not empty, found shape {values.shape}")
     if values.dtype.kind not in "fiub":
         raise InputError(f"data: must hold real numbers, found dtype {values.dtype}")
-    values = np.ascontiguousarray(values, dtype=float_type(values.dtype))
-    # sep wants buffers that may be written to, though it never does.
-    return values if values.flags.writeable else values.copy()
+    return values
 
 
-def _bad(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray | None:
-    bad = None
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not np.isfinite(values.sum()):
-            bad = ~np.isfinite(values)
+def _checked_mask(mask: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray | None:
     if mask is None:
-        return bad
+        return None
     mask = np.asarray(mask)
-    if mask.shape != values.shape:
-        raise InputError(f"mask: must have the shape of the image {values.shape}, found {mask.shape}")
+    if mask.shape != shape:
+        raise InputError(f"mask: must have the shape of the image {shape}, found {mask.shape}")
     if mask.dtype.kind not in "biu":
         raise InputError(f"mask: must be bool (True is bad) or integer bits, found dtype {mask.dtype}")
-    masked = np.ascontiguousarray(mask != 0)
-    return masked if bad is None else bad | masked
+    return mask
+
+
+def _bad(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Return the pixels without a value (sep takes large negative ones as such, too), and those masked."""
+    bad = ~(np.isfinite(values) & (values > _NO_VALUE))
+    return bad if mask is None else bad | (mask != 0)
 
 
 def _checked_boxes(box_size: int | tuple[int, int], filter_size: int) -> tuple[int, int]:
