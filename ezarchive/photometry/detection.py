@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.table import QTable
@@ -64,7 +64,9 @@ def sex(
     options = SexOptions() if options is None else options
     pixels = prepare(data, noise, scratch=scratch)
     mask = as_mask("mask", mask, pixels.shape)
-    return _measure(pixels, options, detect(pixels, options), _Sky(background, mask, wcs))
+    # An absolute threshold is one in units of a noise of 1.
+    found = detect(pixels if options.thresh_type == "RELATIVE" else replace(pixels, noise=1.0), options)
+    return _measure(pixels, options, found, _Sky(background, mask, wcs))
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,9 @@ def _measure(pixels: Pixels, options: SexOptions, found: Detected, sky: _Sky) ->
     measures = shapes.measure(pixels, found, options, level=level, mask=sky.mask)
     values = _shape_values(objects) | _measured_values(measures, objects)
     values["THRESHOLD"] = options.detect_thresh * measures.least_noise
-    values["DETECT_THRESH"] = np.full(len(objects), options.detect_thresh)
     values["BACKGROUND"] = level
     values["SKYSIG"] = noise_at(pixels.noise, objects["x"], objects["y"])
+    values["DETECT_THRESH"] = options.detect_thresh / (values["SKYSIG"] if options.thresh_type == "ABSOLUTE" else np.ones(len(objects)))
     values["SKYVAL"] = np.full(len(objects), global_level(sky.background))
     values |= world.sky_columns(sky.wcs, values) | _mask_columns(sky.mask, found)
     values["CLASS_STAR"] = stellarity.class_star(

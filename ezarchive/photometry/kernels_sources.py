@@ -21,12 +21,13 @@ class Members(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What the loop is told; levels above the background."""
+    """What the loop is told; `analysis` is a threshold in units of the noise unless it is absolute."""
 
     factor: float
     minimum: float
     fraction: float
     analysis: float
+    absolute: bool
     radii: np.ndarray
 
 
@@ -74,7 +75,7 @@ def measure(image, shapes, peak, least, ceiling, members, settings, results):
         for k in range(first, last):
             status[members.y[k], members.x[k]] &= 255 - SOURCE
         out = results.values[i]
-        bits = isophote(image, members, first, last, settings.analysis, out)
+        bits = isophote(image, members, first, last, settings, out)
         out[FWHM] = width(image.data, source, members, first, last, peak[i], settings.analysis * least[i], ceiling[i])
         out[KRON], crowded, cut = kron_radius(image, source, settings.factor, settings.minimum, rows[0])
         out[AUTO], out[AUTO_VARIANCE], crowded_too, cut_too, holed = kron_flux(image, source, out[KRON])
@@ -98,7 +99,7 @@ def growth_cut(source, shape):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def isophote(image, members, first, last, analysis, out):
+def isophote(image, members, first, last, settings, out):
     """Fill the area above the analysis threshold and the variance of the isophotal flux; return the bits of the isophote."""
     data, status = image.data, image.status
     area, variance = 0, 0.0
@@ -110,7 +111,7 @@ def isophote(image, members, first, last, analysis, out):
         if image.has_map:
             sigma = image.noise[y, x]
         variance += sigma * sigma
-        area += data[y, x] > analysis * sigma
+        area += data[y, x] > (settings.analysis if settings.absolute else settings.analysis * sigma)
         touched |= status[max(y - 1, 0), x] | status[min(y + 1, ny - 1), x] | status[y, max(x - 1, 0)] | status[y, min(x + 1, nx - 1)]
     out[ISOAREA], out[ISO_VARIANCE] = area, variance
     return BROKEN if touched & BAD else 0

@@ -44,10 +44,13 @@ class SexOptions:
         Level from which pixels are saturated, stored unit, background included; None: no pixel is.
     gain : float, optional
         Electrons per stored unit; None: unknown (flagged), 0: no photon noise.
-    mask_type : str
-        What stands in for the pixels of neighbours: ``CORRECT`` their mirror images through the source, ``BLANK`` zero, ``NONE`` they stay.
+    mask_type : {"CORRECT", "BLANK", "NONE"}
+        What stands in for the pixels of neighbours, and for pixels without a value: their mirror images through the source, zero, or (for
+        neighbours) nothing: they stay.
+    thresh_type : {"RELATIVE", "ABSOLUTE"}
+        Whether the two thresholds are in units of the noise, or in the unit of the pixels.
     seeing_fwhm : float, optional
-        FWHM of the stars in pixels, for CLASS_STAR; None: the frame's own stars tell.
+        FWHM of the stars in pixels (SExtractor's is in arcsec), for CLASS_STAR; None: the frame's own stars tell.
     """
 
     detect_thresh: float = 1.5
@@ -64,10 +67,11 @@ class SexOptions:
     satur_level: float | None = None
     gain: float | None = None
     mask_type: str = "CORRECT"
+    thresh_type: str = "RELATIVE"
     seeing_fwhm: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("detect_thresh", "analysis_thresh", "clean_param"):
+        for name in ("detect_thresh", "analysis_thresh", "clean_param", "seeing_fwhm"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"{name}: must be positive and finite, found {value}")
@@ -77,12 +81,20 @@ class SexOptions:
         for name, top in (("deblend_mincont", 1.0), ("phot_fluxfrac", 1.0)):
             if not 0 <= getattr(self, name) <= top:
                 raise InputError(f"{name}: must lie between 0 and {top:g}, found {getattr(self, name)}")
+        _check_choices(self)
         if any(not (np.isfinite(diameter) and diameter > 0) for diameter in self.phot_apertures):
             raise InputError(f"phot_apertures: must be positive and finite (pixels), found {self.phot_apertures}")
-        if len(self.phot_autoparams) != 2 or min(self.phot_autoparams) <= 0:
+        if len(self.phot_autoparams) != 2 or not all(np.isfinite(v) and v > 0 for v in self.phot_autoparams):
             raise InputError(f"phot_autoparams: must be two positive numbers, found {self.phot_autoparams}")
         if self.gain is not None and not self.gain >= 0:
             raise InputError(f"gain: must not be negative, found {self.gain}")
+        if self.satur_level is not None and np.isnan(self.satur_level):
+            raise InputError("satur_level: must be a number or None, found nan")
+
+    @property
+    def analysis(self) -> float:
+        """Threshold of the isophotal area and of the FWHM: that of detection where none is given."""
+        return self.detect_thresh if self.analysis_thresh is None else self.analysis_thresh
 
     @classmethod
     def from_sex_params(cls, parameters: Mapping[str, Any], base: SexOptions | None = None) -> SexOptions:
@@ -91,26 +103,106 @@ class SexOptions:
         Parameters
         ----------
         parameters : mapping
-            Keywords; it is not changed. ``PHOT_APERTURES`` and ``PHOT_AUTOPARAMS`` may be comma lists.
+            Keywords; it is not changed. Lists may be strings with commas. ``SEEING_FWHM`` is in arcsec, as in SExtractor, and needs
+            ``PIXEL_SCALE``. A keyword that sets what is done anyway (``WEIGHT_TYPE NONE``, ``MAG_ZEROPOINT 0``) may stand.
         base : SexOptions, optional
             What holds where no keyword is given.
 
         Raises
         ------
         UnknownNameError
-            If a keyword is not one of these options.
+            If a keyword is none of SExtractor's.
         InputError
-            If a value is out of range.
+            If a value is out of range, or a keyword asks for what is not supported here: the message says where it belongs.
         """
         base = cls() if base is None else base
-        known = {item.name: item for item in fields(cls)}
-        values = {name: getattr(base, name) for name in known}
-        for keyword, value in parameters.items():
+        known = {item.name: str(item.type) for item in fields(cls) if item.name != "seeing_fwhm"}
+        values = {item.name: getattr(base, item.name) for item in fields(cls)}
+        given = {str(keyword).upper(): value for keyword, value in parameters.items()}
+        for keyword, value in given.items():
             name = keyword.lower()
-            if name not in known:
-                raise UnknownNameError("sex_params keyword", keyword, [item.upper() for item in known])
-            values[name] = _from_keyword(keyword, value, str(known[name].type))
+            if name in known:
+                values[name] = _from_keyword(keyword, value, known[name])
+            elif keyword not in ("SEEING_FWHM", "PIXEL_SCALE"):
+                _check_other(keyword, value, known)
+        if given.get("SEEING_FWHM") is not None:
+            values["seeing_fwhm"] = _seeing_in_pixels(given)
         return cls(**values)
+
+
+MASK_TYPES = ("CORRECT", "BLANK", "NONE")
+THRESH_TYPES = ("RELATIVE", "ABSOLUTE")
+
+_FIXED = {
+    "DETECT_TYPE": ("CCD",),
+    "DETECT_MAXAREA": (0, "0"),
+    "FILTER_NAME": ("DEFAULT.CONV",),
+    "FILTER_THRESH": ("",),
+    "WEIGHT_TYPE": ("NONE",),
+    "WEIGHT_GAIN": ("N",),
+    "PHOT_AUTOAPERS": ("0.0,0.0", "0,0"),
+    "BACK_TYPE": ("AUTO",),
+    "BACKPHOTO_TYPE": ("GLOBAL",),
+    "MAG_ZEROPOINT": (0, "0", "0.0"),
+    "FLAG_TYPE": ("OR",),
+    "CHECKIMAGE_TYPE": ("NONE",),
+}
+"""Keywords that may only say what is done anyway; text in capitals."""
+
+_ELSEWHERE = {
+    "BACK_SIZE": "an option of the background (box_size)",
+    "BACK_FILTERSIZE": "an option of the background (filter_size)",
+    "BACK_VALUE": "given as the argument `background`",
+    "BACK_FILTTHRESH": "not supported",
+    "BACKPHOTO_THICK": "not supported",
+    "MAG_ZEROPOINT": "not supported: magnitudes are instrumental, zero points come from `calibrate`",
+    "WEIGHT_TYPE": "given as the argument `noise`, a number or a map of the r.m.s.",
+    "WEIGHT_IMAGE": "given as the argument `noise`",
+    "WEIGHT_THRESH": "given as NaN in the argument `noise`",
+    "FLAG_IMAGE": "given as the argument `mask`",
+    "GAIN_KEY": "read from the header of the frame",
+    "SATUR_KEY": "read from the header of the frame",
+    "CATALOG_NAME": "an argument of what writes catalogs",
+    "CATALOG_TYPE": "an argument of what writes catalogs",
+    "PARAMETERS_NAME": "not needed: every column is made",
+    "STARNNW_NAME": "not needed: CLASS_STAR has its own method",
+    "VERBOSE_TYPE": "an argument of its own (verbose)",
+    "NTHREADS": "an argument of its own (workers)",
+}
+_OTHERS = (
+    "ASSOC_DATA", "ASSOC_NAME", "ASSOC_PARAMS", "ASSOC_RADIUS", "ASSOC_TYPE", "ASSOCCOORD_TYPE", "ASSOCSELEC_TYPE", "CHECKIMAGE_NAME",
+    "FITS_UNSIGNED", "INTERP_MAXXLAG", "INTERP_MAXYLAG", "INTERP_TYPE", "MAG_GAMMA", "MEMORY_BUFSIZE", "MEMORY_OBJSTACK",
+    "MEMORY_PIXSTACK", "PATTERN_TYPE", "PHOT_PETROPARAMS", "PSF_NAME", "PSF_NMAX", "PSFDISPLAY_TYPE", "SOM_NAME", "HEADER_SUFFIX",
+    "WRITE_XML", "XML_NAME", "XSL_URL",
+)  # fmt: skip
+
+
+def _check_choices(options: SexOptions) -> None:
+    for name, choices in (("mask_type", MASK_TYPES), ("thresh_type", THRESH_TYPES)):
+        if getattr(options, name) not in choices:
+            raise InputError(f"{name}: must be one of {', '.join(choices)}, found {getattr(options, name)!r}")
+
+
+def _check_other(keyword: str, value: Any, known: Mapping[str, str]) -> None:
+    """Refuse a keyword that is no option, unless it says what is done anyway."""
+    text = value.strip().upper().rpartition("/")[2] if isinstance(value, str) else value
+    allowed = _FIXED.get(keyword, ())
+    if text in allowed:
+        return
+    if keyword in _ELSEWHERE:
+        raise InputError(f"sex_params {keyword}={value!r}: is {_ELSEWHERE[keyword]}")
+    if keyword in _FIXED or keyword in _OTHERS:
+        wanted = f"; only {allowed[0]!r} is" if allowed else ""
+        raise InputError(f"sex_params {keyword}={value!r}: is not supported{wanted}")
+    raise UnknownNameError("sex_params keyword", keyword, [name.upper() for name in known] + ["SEEING_FWHM", "PIXEL_SCALE", *_ELSEWHERE])
+
+
+def _seeing_in_pixels(given: Mapping[str, Any]) -> float:
+    scale = _from_keyword("PIXEL_SCALE", given.get("PIXEL_SCALE"), "float")
+    seeing = _from_keyword("SEEING_FWHM", given["SEEING_FWHM"], "float")
+    if scale is None or not scale > 0:
+        raise InputError(f"sex_params SEEING_FWHM={seeing:g} (arcsec): needs PIXEL_SCALE, arcsec per pixel, found {scale}")
+    return seeing / scale
 
 
 def _from_keyword(keyword: str, value: Any, annotation: str) -> Any:
@@ -119,9 +211,22 @@ def _from_keyword(keyword: str, value: Any, annotation: str) -> Any:
             parts = value.split(",") if isinstance(value, str) else np.atleast_1d(value)
             return tuple(float(part) for part in parts)
         if annotation == "bool":
-            return value.strip().upper() in {"Y", "YES", "TRUE"} if isinstance(value, str) else bool(value)
+            return _truth(value)
+        if annotation == "str":
+            return str(value).strip().upper()
         if annotation == "int":
-            return int(value)
+            if float(value) != int(float(value)):
+                raise ValueError("a fraction")
+            return int(float(value))
         return None if value is None else float(value)
     except (TypeError, ValueError) as err:
         raise InputError(f"sex_params {keyword}={value!r}: must be {annotation}") from err
+
+
+def _truth(value: Any) -> bool:
+    text = str(value).strip().upper()
+    if text in ("Y", "YES", "TRUE", "T", "1"):
+        return True
+    if text in ("N", "NO", "FALSE", "F", "0"):
+        return False
+    raise ValueError("neither yes nor no")

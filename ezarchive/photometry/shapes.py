@@ -103,9 +103,10 @@ def measure(pixels: Pixels, found: Detected, options: SexOptions, *, level: np.n
     if n:
         image = _image(pixels, found, options, members, ceiling, mask)
         ellipses = np.stack([objects[name] for name in ("x", "y", "a", "b", "cxx", "cyy", "cxy")], axis=1)
-        analysis = options.detect_thresh if options.analysis_thresh is None else options.analysis_thresh
         radii = np.array(options.phot_apertures, float) / 2
-        settings = kernels.Settings(*map(float, options.phot_autoparams), float(options.phot_fluxfrac), float(analysis), radii)
+        absolute = options.thresh_type == "ABSOLUTE"
+        scales = map(float, (*options.phot_autoparams, options.phot_fluxfrac, options.analysis))
+        settings = kernels.Settings(*scales, absolute, radii)
         kernels.measure(image, ellipses, np.array(objects["peak"], float), least, ceiling, members, settings, results)
     return _measures(results, found, options, least, pixels.shape)
 
