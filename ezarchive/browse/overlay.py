@@ -1,29 +1,24 @@
-"""What was measured, to scale: the apertures of a catalog's rows, as DS9 regions and on the image."""
+"""What was measured, to scale: the apertures of a catalog's rows on their image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import QTable
-from astropy.wcs import WCS
 
-from ezarchive import plots, sky
+from ezarchive import plots
 from ezarchive.browse.places import matching_distance
 from ezarchive.errors import InputError
 from ezarchive.images.image import Image
 from ezarchive.images.shown import averaged_pixels, wcs_for
 from ezarchive.plots import Overlay
 from ezarchive.plots.common import BLUE, RED, colours, numbers
-from ezarchive.sky.ellipses import Ellipses, jacobian_at, on_sky
+from ezarchive.sky.ellipses import Ellipses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-REGION_SYSTEMS = ("pixel", "sky")
 
 _AXES = {
     "ELIP": ("SMA_IMAGE", "SMI_IMAGE", "THETA_IMAGE"),
@@ -77,53 +72,6 @@ def apertures_of(table: QTable, measure: str) -> tuple[np.ndarray, np.ndarray, E
     a, b, theta, *factor = (numbers(table[name]) for name in _AXES[measure])
     scale = factor[0] if factor else 1.0
     return x, y, Ellipses(a * scale, b * scale, theta)
-
-
-def region_list(table: QTable, measure: str, system: str, wcs: WCS | None) -> Any:
-    """Return the apertures of rows as a list of ``regions``; rows without a position or a size are left out.
-
-    Parameters
-    ----------
-    table : QTable
-    measure : str
-        One of `measures_of`.
-    system : {"pixel", "sky"}
-        Pixels of the image, or ICRS.
-    wcs : WCS, optional
-        Of the image; needed for the sky.
-
-    Returns
-    -------
-    regions.Regions
-        A circle becomes an ellipse on a sky whose pixels are not square. The angle of an ellipse on the sky counts, as DS9 has it, from
-        west through north: its position angle and 90 degrees.
-    """
-    import regions  # noqa: PLC0415  it takes a tenth of a second that few need
-
-    if system not in REGION_SYSTEMS:
-        raise InputError(f"system={system!r}: must be 'pixel' or 'sky'")
-    if system == "sky" and wcs is None:
-        raise InputError("system='sky': the image has no WCS that works; must be 'pixel'")
-    x, y, shapes = apertures_of(table, measure)
-    good = np.flatnonzero(np.isfinite([x, y, shapes.a, shapes.b, shapes.theta]).all(axis=0) & (shapes.a > 0) & (shapes.b > 0))
-    x, y, shapes = x[good], y[good], shapes[good]
-    names = [str(table["target_id" if "target_id" in table.colnames else "NUMBER"][row]) for row in good]
-    if system == "pixel":
-        makers = (regions.CirclePixelRegion, regions.EllipsePixelRegion)
-        centres: Any = [regions.PixCoord(*place) for place in zip(x, y, strict=True)]
-        axes, angles, round_to = (shapes.a, shapes.b), shapes.theta, 1e-9
-    else:
-        makers = (regions.CircleSkyRegion, regions.EllipseSkyRegion)
-        centres = SkyCoord(*sky.pixel_to_icrs(wcs, x, y), unit="deg")
-        a, b, position_angle = on_sky(shapes, jacobian_at(wcs, x, y))
-        axes, angles, round_to = (a * u.arcsec, b * u.arcsec), position_angle + 90.0, 1e-4
-    made = []
-    for centre, a, b, angle, name in zip(centres, *axes, angles, names, strict=True):
-        if abs(a - b) <= round_to * a:
-            made.append(makers[0](centre, a, meta={"text": name}))
-        else:
-            made.append(makers[1](centre, 2 * a, 2 * b, angle=angle * u.deg, meta={"text": name}))
-    return regions.Regions(made)
 
 
 def catalog_figure(

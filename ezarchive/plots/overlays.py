@@ -100,7 +100,11 @@ def _mark(axes: Any, x: ArrayLike, y: ArrayLike) -> None:
     """Mark the places of sources; the more there are, the smaller."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     size = float(np.clip(60.0 / np.sqrt(max(len(x), 1)), 0.6, 5.0))
-    axes.plot(x, y, ls="none", marker="o", ms=size, mfc="none", mec=BLUE, mew=0.5, scalex=False, scaley=False, rasterized=len(x) > 2000)
+    many = len(x) > 2000
+    axes.plot(
+        x, y, ls="none", marker="o", ms=size, mfc="none", mec=BLUE, mew=0.5, alpha=0.6 if many else 1.0, scalex=False, scaley=False,
+        rasterized=many,
+    )  # fmt: skip
 
 
 def _draw_box(axes: Any, corner: tuple[int, int], shape: tuple[int, int]) -> None:

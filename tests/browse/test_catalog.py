@@ -87,7 +87,8 @@ def test_a_source_is_shown_beside_what_was_asked_for(catalog, tmp_path):
 
 def test_regions_on_the_pixels_are_the_apertures(catalog, tmp_path):
     path = tmp_path / "a.reg"
-    regions = catalog.to_region(path)
+    assert catalog.to_region(path) == path
+    regions = catalog.to_region()
     data = catalog.data
     assert [region.meta["text"] for region in regions] == [str(number) for number in data["NUMBER"]]
     for region, row in zip(regions, data, strict=True):
