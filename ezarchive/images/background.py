@@ -12,9 +12,10 @@ from functools import cached_property
 from types import ModuleType
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ezarchive.errors import InputError, MeasurementError
+from ezarchive.images.fitsfile import FullMaps
+from ezarchive.images.nodes import fill_poor_boxes, median_filtered, typical_noise
 from ezarchive.images.spline import (
     Coefficients,
     abscissa_y,
@@ -35,7 +36,7 @@ Slices = tuple[slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
-class MeshBackground:
+class MeshBackground(FullMaps):
     """Level and noise of the sky everywhere on an image, evaluated for the pixels that are asked for.
 
     Attributes
@@ -281,7 +282,7 @@ def estimate(
     level, rms, n_good = _box_statistics(values, left_out, boxes)
     if not n_good:
         raise MeasurementError("no_valid_pixels", "data: every pixel is masked or not finite; there is no background")
-    _fill_poor_boxes(level, rms)
+    fill_poor_boxes(level, rms)
     if np.isnan(level).any():
         # No box has pixels enough: all of them together are one.
         level[:], rms[:] = _together(values, left_out)
@@ -289,8 +290,8 @@ def estimate(
         low, high = _extremes(values, left_out)
         if low == high:
             return MeshBackground.constant(low, 0.0, values.shape)
-    level, rms = (_median_filtered(nodes, int(filter_size)) for nodes in (level, rms))
-    return MeshBackground(values.shape, boxes, int(filter_size), level, rms, float(np.median(level)), _typical_noise(rms))
+    level, rms = (median_filtered(nodes, int(filter_size)) for nodes in (level, rms))
+    return MeshBackground(values.shape, boxes, int(filter_size), level, rms, float(np.median(level)), typical_noise(rms))
 
 
 def _kernels() -> ModuleType:
@@ -327,39 +328,6 @@ def _together(values: np.ndarray, mask: np.ndarray | None) -> tuple[float, float
 def _extremes(values: np.ndarray, mask: np.ndarray | None) -> tuple[float, float]:
     good = ~_bad(values, mask)
     return float(values.min(where=good, initial=np.inf)), float(values.max(where=good, initial=-np.inf))
-
-
-def _fill_poor_boxes(level: np.ndarray, rms: np.ndarray) -> None:
-    """Give boxes without values the mean of the nearest ones that have some (in place)."""
-    poor = np.isnan(level)
-    if not poor.any() or poor.all():
-        return
-    y, x = np.nonzero(~poor)
-    known = level[y, x], rms[y, x]
-    for row, column in np.argwhere(poor):
-        distance2 = (y - row) ** 2 + (x - column) ** 2
-        nearest = distance2 == distance2.min()
-        level[row, column], rms[row, column] = (values[nearest].mean() for values in known)
-
-
-def _median_filtered(nodes: np.ndarray, size: int) -> np.ndarray:
-    """Return the median around each node, over windows that shrink symmetrically towards the edges."""
-    ny, nx = nodes.shape
-    half = size // 2
-    reach_y, reach_x = (np.minimum(half, np.minimum(np.arange(n), n - 1 - np.arange(n))) for n in (ny, nx))
-    out = np.empty_like(nodes)
-    for dy in np.unique(reach_y):
-        for dx in np.unique(reach_x):
-            medians = np.median(sliding_window_view(nodes, (2 * dy + 1, 2 * dx + 1)), axis=(2, 3))
-            rows, cols = np.flatnonzero(reach_y == dy), np.flatnonzero(reach_x == dx)
-            out[np.ix_(rows, cols)] = medians[np.ix_(rows - dy, cols - dx)]
-    return out
-
-
-def _typical_noise(rms: np.ndarray) -> float:
-    """Return the median over boxes, or over those with any noise if most have none, as SExtractor does."""
-    noise = float(np.median(rms))
-    return noise if noise > 0 or not rms.any() else float(np.median(rms[rms > 0]))
 
 
 def _whole_steps(name: str, part: slice, size: int) -> slice:

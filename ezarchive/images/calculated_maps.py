@@ -251,7 +251,7 @@ class MapCalculations(Calculations):
         inputs = {"target_srcmask": self._mask_of("target_srcmask", sources), "target_ivpmask": self._mask_of("target_ivpmask", invalid)}
         masks = [item for item in inputs.values() if item is not None]
         joined = masks[0] | masks[1] if len(masks) == 2 else masks[0] if masks else None
-        return estimate_background(self.data, joined, options), inputs
+        return estimate_background(self._pixels, joined, options), inputs
 
     def _propagated(
         self, target_bkg: Any, given: tuple[Any, Any, Any, Any], readout_noise: float | None, gain: float | None, verbose: bool
@@ -269,14 +269,15 @@ class MapCalculations(Calculations):
         masters = noise.Masters(**images, flat_err=flat_err, bias_frames=combined["bias"], dark_frames=combined["dark"])
         read_noise = getattr(self.frame, "read_noise", None) if readout_noise is None else readout_noise
         made = noise.propagated_noise(level, masters, gain=gain, read_noise=read_noise)
-        return made, {"method": "propagation", "read_noise": read_noise, "gain": gain}, {**images, "target_bkg": target_bkg}
+        inputs = {**images, "target_bkg": target_bkg, **{f"{kind}_frames": number for kind, number in combined.items()}}
+        return made, {"method": "propagation", "read_noise": read_noise, "gain": gain}, inputs
 
     def _kept_errormap(
         self, level: Any, sky: Any, gain: float, parameters: dict[str, Any], inputs: dict[str, Any], switches: tuple[bool, ...]
     ) -> SourceNoise:
         save, verbose, visualize, save_fig = switches
         # Of a file, the map reads but the pixels that it is asked for.
-        pixels = PixelMap(self._plain(self.path) if self.path is not None else self._plain(self.data), "background")
+        pixels = PixelMap(self._plain(self.path) if self.path is not None else self._plain(self._pixels), "background")
         made = self._keep("errormap", SourceNoise(pixels, level, sky, gain), parameters, inputs, save)
         say(f"{self._title}: noise {made.global_rms:.6g} per pixel (median), with that of the sources", verbose)
         self._draw("errormap", lambda: self._noise_panels(made), {"visualize": visualize, "save_fig": save_fig})

@@ -41,7 +41,7 @@ class MaskCalculations(Calculations):
             True is bad.
         """
         self._check_switches(save=save, save_fig=save_fig)
-        found = mask.invalid_mask(self.data, threshold_invalid_connection)
+        found = mask.invalid_mask(self._pixels, threshold_invalid_connection)
         parameters = {"method": "invalid", "threshold_invalid_connection": threshold_invalid_connection}
         return self._keep_mask(
             "invalidmask", found, parameters, {}, f"{int(np.count_nonzero(found))} invalid pixels",
@@ -131,7 +131,7 @@ class MaskCalculations(Calculations):
         self._check_switches(save=save, save_fig=save_fig)
         former = self._mask_of("target_srcmask", target_srcmask)
         level = self.saturation if saturation_level is None else saturation_level
-        made = mask.source_mask(self.data, former, sigma=sigma, radius_factor=mask_radius_factor, saturation=level)
+        made = mask.source_mask(self._pixels, former, sigma=sigma, radius_factor=mask_radius_factor, saturation=level)
         parameters = {"method": "source", "sigma": sigma, "mask_radius_factor": mask_radius_factor, "saturation_level": level}
         return self._keep_mask(
             "mask", made.mask, parameters, {"target_srcmask": former},
@@ -174,7 +174,7 @@ class MaskCalculations(Calculations):
         if level is None:
             message = f"{self._title}: its saturation level is unknown; the header, an instrument rule or saturation_level= must tell it"
             raise MeasurementError("no_saturation", message)
-        found = mask.saturated_mask(self.data, level, grow_pixel)
+        found = mask.saturated_mask(self._pixels, level, grow_pixel)
         return self._keep_mask(
             "saturatedmask", found, {"method": "saturated", "saturation_level": level, "grow_pixel": grow_pixel}, {},
             f"{int(np.count_nonzero(found))} saturated pixels (from {level:g})",
@@ -225,7 +225,7 @@ class MaskCalculations(Calculations):
         level = self.saturation if saturation_level is None else saturation_level
         options = mask.CosmicRayOptions(sigclip=sigclip, sigfrac=sigfrac, objlim=objlim, niter=niter)
         left_out = self._mask_of("target_ivpmask", target_ivpmask)
-        found = mask.cosmic_ray_mask(self.data, gain=gain, read_noise=noise, saturation=level, mask=left_out, options=options)
+        found = mask.cosmic_ray_mask(self._pixels, gain=gain, read_noise=noise, saturation=level, mask=left_out, options=options)
         parameters = {"method": "cosmic", "sigclip": sigclip, "sigfrac": sigfrac, "objlim": objlim, "niter": niter}
         parameters |= {"gain": gain, "read_noise": noise, "saturation_level": level}
         return self._keep_mask(

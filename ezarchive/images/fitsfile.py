@@ -74,3 +74,33 @@ def write_fits(
             written += stream.write(np.ascontiguousarray(read(rows), stored).tobytes())
         stream.write(b"\0" * (-written % 2880))
     return path
+
+
+class FullMaps:
+    """What a model of level and noise needs to be written as full maps."""
+
+    shape: tuple[int, int]
+
+    def to_fits(self, path: str | os.PathLike[str], header: fits.Header | None = None, *, what: str = "level") -> Path:
+        """Write the level (or the noise) of all pixels as FITS of float32, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            What is there already is replaced when the new file is whole.
+        header : Header, optional
+            Its cards (WCS, exposure) go with it.
+        what : {"level", "rms"}
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InputError
+            If `what` is another word, or the suffix that of no FITS file.
+        """
+        if what not in ("level", "rms"):
+            raise InputError(f"what={what!r}: must be 'level' or 'rms'")
+        return write_fits(path, self.shape, lambda rows: getattr(self, what)((rows, slice(None))), np.float32, header)

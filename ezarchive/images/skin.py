@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ezarchive.images.image import Image
 
 _LEVELS = (MeshBackground, PixelMap)
-_NOISES = (MeshBackground, PixelMap, PropagatedNoise, SourceNoise)
+_NOISES = (MeshBackground, PixelMap, PropagatedNoise)
 
 
 class Calculations:
@@ -131,6 +131,11 @@ class Calculations:
         raise NotImplementedError
 
     # ------------------------------------------------------------------ what may be given
+
+    @property
+    def _pixels(self) -> np.ndarray:
+        """The pixels, to be read only. They are not kept: a hundred images, one after the other, must not fill the memory."""
+        return self.data if "data" in self.__dict__ else self.load()
 
     @property
     def _title(self) -> str:

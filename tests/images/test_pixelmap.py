@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 
 from ezarchive.errors import InputError
+from ezarchive.images.background import estimate
 from ezarchive.images.fitsfile import strips, write_fits
 from ezarchive.images.image import Image
 from ezarchive.images.pixelmap import PixelMap, nearest_pixels
@@ -101,3 +102,14 @@ def test_wrong_arguments():
         PixelMap(np.ones(2), "rms")
     with pytest.raises(InputError, match="pixels: must hold real numbers, found dtype complex128"):
         PixelMap(np.ones((2, 2), complex), "rms")
+
+
+def test_a_mesh_as_fits(tmp_path, rng):
+    mesh = estimate(rng.normal(100, 3, (70, 90)), None, 16)
+    for what in ("level", "rms"):
+        path = mesh.to_fits(tmp_path / f"{what}.fits", fits.Header({"OBJECT": "x"}), what=what)
+        with fits.open(path) as units:
+            np.testing.assert_array_equal(units[0].data, getattr(mesh, what)())
+            assert units[0].header["OBJECT"] == "x"
+    with pytest.raises(InputError, match="what='noise': must be 'level' or 'rms'"):
+        mesh.to_fits(tmp_path / "a.fits", what="noise")

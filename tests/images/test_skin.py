@@ -151,3 +151,15 @@ def test_it_travels_with_what_was_calculated(image):
     np.testing.assert_array_equal(again.bkgmap.level(), bkg.level())
     np.testing.assert_array_equal(again.sourcemask, mask)
     np.testing.assert_array_equal(again.errormap.rms(), image.errormap.rms())
+
+
+def test_pixels_are_not_kept(pixels, tmp_path):
+    fits.writeto(tmp_path / "a.fits", pixels)
+    image = Image(tmp_path / "a.fits", frame=Frame(naxis1=SHAPE[1], naxis2=SHAPE[0], gain=2.0))
+    image.calculate_bkg(image.calculate_sourcemask(**QUIET), **QUIET)
+    image.calculate_errormap(**QUIET)
+    image.calculate_invalidmask(**QUIET)
+    assert "data" not in vars(image)
+    _ = image.data
+    image.calculate_bkg(**QUIET)
+    np.testing.assert_array_equal(image.data, pixels)
