@@ -33,13 +33,13 @@ from ezarchive.photometry.starlocus import centres, find_locus, polynomial
 _LEAST_WIDTH = 1.5
 _RECENTRED = 2
 _MOST_MOVED = 0.4
-_STEP = 0.01
+_STEP = 0.03
 _SWEEPS = 3
 _NEAR = 4.0
 _BRIGHT = 20.0
 _CLEAN = 0.1
 _LEARNED = 3
-_MOST_LEARNED = 3000
+_MOST_LEARNED = 2000
 _NOT_SEEING = 0.1
 _SEEING_ERROR = 0.15
 _DISTURBED = 0.1
