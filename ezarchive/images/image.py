@@ -344,7 +344,14 @@ def _filled(shape: tuple[int, int], parts: Iterable[tuple[slice, np.ndarray]]) -
 
 
 def _section(unit: Any, rows: slice, cols: slice) -> np.ndarray:
-    return unit.section[(*(0,) * (len(unit.shape) - 2), rows, cols)]
+    part, blank = unit.section[(*(0,) * (len(unit.shape) - 2), rows, cols)], unit.header.get("BLANK")
+    if part.dtype.kind != "u" or part.dtype.itemsize == 1 or not isinstance(blank, int):
+        return part
+    # Of unsigned integers astropy forgets BLANK, which is written as the stored, signed number.
+    missing = part == blank + (1 << (8 * part.dtype.itemsize - 1))
+    values = part.astype(float_type(part.dtype))
+    values[missing] = np.nan
+    return values
 
 
 def _plane(unit: Any, name: str) -> tuple[int, ...]:
