@@ -26,7 +26,7 @@ ESTIMATORS = tuple(_LEVELS)
 """Estimators of the level in a box, for the engines ``photutils`` and ``constant``."""
 RMS_ESTIMATORS = tuple(_NOISES)
 """Estimators of the noise in a box, for the same."""
-_SAMPLE = 4_000_000
+_SAMPLE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
