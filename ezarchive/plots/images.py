@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NOT_FINITE = "#F3C9C4"
+_AXES = {
+    "RA": "RA", "DEC": "Dec", "GLON": "galactic longitude", "GLAT": "galactic latitude",
+    "ELON": "ecliptic longitude", "ELAT": "ecliptic latitude",
+}  # fmt: skip
 
 
 def image(
@@ -174,8 +178,10 @@ def draw_apertures(axes: Axes, apertures: Iterable[Sequence[float]], *, colour: 
 
 
 def _label_sky(axes: Any) -> None:
-    for coordinate, name in zip(axes.coords, ("RA (deg)", "Dec (deg)"), strict=False):
-        coordinate.set_axislabel(name)
+    transform = axes.wcs.wcs
+    names = {transform.lng: transform.lngtyp.strip(), transform.lat: transform.lattyp.strip()}
+    for place, coordinate in enumerate(axes.coords):
+        coordinate.set_axislabel(f"{_AXES.get(names[place], names[place])} (deg)")
         coordinate.set_format_unit("deg", decimal=True)
         coordinate.set_ticks(number=6)
     axes.coords.grid(color="#8FC1FF", alpha=0.8, ls=":", lw=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 from matplotlib.collections import EllipseCollection
 
 from ezarchive import plots, simulate
@@ -57,6 +58,16 @@ def test_sky_coordinates(telescope, tmp_path):
     assert [c.get_axislabel() for c in axes.coords] == ["RA (deg)", "Dec (deg)"]
     assert axes.get_xlim() == (-0.5, 199.5)
     assert figure.axes[1].get_ylabel() == "ADU"
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(("system", "names"), [("GLON GLAT", ["galactic longitude", "galactic latitude"]), ("DEC- RA--", ["Dec", "RA"])])
+def test_the_axes_are_named_after_the_system_of_the_wcs(system, names):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"{name}-TAN" for name in system.split()]
+    wcs.wcs.cdelt = [0.001, 0.001]
+    axes = plots.image(np.zeros((20, 30)), wcs=wcs).axes[0]
+    assert [coordinate.get_axislabel() for coordinate in axes.coords] == [f"{name} (deg)" for name in names]
 
 
 @pytest.mark.pure
