@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import astroscrappy
 import numpy as np
-from scipy import ndimage
 
 from ezarchive.errors import InputError, MeasurementError
 from ezarchive.images import kernels_mask
@@ -82,6 +81,9 @@ def invalid_mask(data: np.ndarray, threshold_invalid_connection: int = 100_000) 
         np.logical_not(np.isfinite(data[rows]), out=mask[rows])
         np.equal(data[rows], 0, out=zero[rows])
     if np.count_nonzero(zero) > threshold_invalid_connection:
+        # Few frames get here, and it takes a sixth of a second to import.
+        from scipy import ndimage  # noqa: PLC0415
+
         labels, _ = ndimage.label(zero)
         large = np.bincount(labels.ravel()) > threshold_invalid_connection
         large[0] = False
