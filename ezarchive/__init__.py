@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AperturePhotometry": "ezarchive.aperture_photometry",
     "Archive": "ezarchive.archive",
     "ArchiveImage": "ezarchive.browse",
     "BatchReport": "ezarchive.driver",
@@ -26,6 +27,7 @@ _HOMES = {
 _OTHER_NAMES = {"decode_flags": "decode"}
 
 __all__ = [
+    "AperturePhotometry",
     "Archive",
     "ArchiveImage",
     "BatchReport",

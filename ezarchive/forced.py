@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from ezarchive.files import Lock, atomic_write, sha256_file
 from ezarchive.forcedframe import ForcedTask, forced_frame
 from ezarchive.frames.record import Frame
 from ezarchive.measureoptions import METHODS as DETECTIONS
-from ezarchive.positions import METHODS, Axes, PositionOptions
+from ezarchive.positions import METHODS, Axes, PositionOptions, list_digest
 from ezarchive.targets import Targets, read_targets
 
 if TYPE_CHECKING:
@@ -179,12 +178,8 @@ class _Forced:
     ) -> None:
         self.archive, self.listed, self.axes, self.method = archive, listed, axes, method
         self.name, self.options, self.sky_from = name, options, sky_from
-        digest = listed.digest()
-        if axes is not None:
-            numbers = b"".join(np.ascontiguousarray(value, "<f8").tobytes() for value in (axes.sma, axes.smi, axes.theta))
-            digest = hashlib.blake2b(digest.encode() + numbers, digest_size=8).hexdigest()
-        self.digest = digest
-        self.key = digest if name is None else name
+        self.digest = list_digest(listed, axes)
+        self.key = self.digest if name is None else name
 
     def plan(self, frames: Any, *, again: bool) -> tuple[int | None, list[_Plan], tuple[int, int]]:
         """Return the run, its frames, and how many frames are done already and how many cover nothing."""
@@ -252,10 +247,11 @@ class _Forced:
                 frame = item.frame
                 names = {column.name: getattr(frame, column.name) for column in columns.NAMES}
                 relative = str(paths.catalog_path(run_id, frame.frame_id, names=names, relpath=frame.relpath))
-                axes = None if self.axes is None else Axes(*(getattr(self.axes, axis)[item.rows] for axis in _AXES))
                 yield ForcedTask(
-                    frame=frame, run_id=run_id, home=home, relpath=relative, targets=replace(self.listed[item.rows], extra=_NO_EXTRA),
-                    axes=axes, options=self.options, provenance=provenance, **known[frame.frame_id],
+                    frame=frame, run_id=run_id, home=home, relpath=relative,
+                    targets=replace(self.listed[item.rows], extra=_NO_EXTRA),
+                    axes=None if self.axes is None else self.axes[item.rows], options=self.options,
+                    provenance=provenance, **known[frame.frame_id],
                 )  # fmt: skip
 
     def _known(self, frame_ids: list[int]) -> dict[int, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -138,6 +139,18 @@ class Axes:
     smi: np.ndarray
     theta: np.ndarray
 
+    def __getitem__(self, rows: np.ndarray) -> Axes:
+        return Axes(self.sma[rows], self.smi[rows], self.theta[rows])
+
+
+def list_digest(targets: Targets, axes: Axes | None = None) -> str:
+    """Return 16 hex digits that tell lists of targets apart: identifiers, positions, semi-axes and angles."""
+    found = targets.digest()
+    if axes is None:
+        return found
+    numbers = b"".join(np.ascontiguousarray(value, "<f8").tobytes() for value in (axes.sma, axes.smi, axes.theta))
+    return hashlib.blake2b(found.encode() + numbers, digest_size=8).hexdigest()
+
 
 @dataclass(frozen=True)
 class AtPositions:
@@ -183,10 +196,10 @@ def measure_positions(
     blind = around.background is None and around.noise is None
     if axes is not None:
         ratio = options.annulus_ratio or (_RING_RATIO if blind else None)
-        plain = _forced_options(options, around, annulus_ratio=ratio)
+        plain = _forced_options(image, options, around, annulus_ratio=ratio)
         a, b = (_axis(image, options, scale, value) for value in (axes.sma, axes.smi))
         if options.axes_unit == "arcsec" and image.wcs is None:
-            plain = _forced_options(options, around, annulus_ratio=ratio, axes_unit="pixel")
+            plain = _forced_options(image, options, around, annulus_ratio=ratio, axes_unit="pixel")
         return AtPositions(forced.elliptical(image, x, y, a, b, axes.theta, plain, **known))
     seeing = options.seeing or around.seeing or image.seeing
     diameters = diameters_in_pixels(options, scale, seeing)
@@ -211,9 +224,10 @@ def _axis(image: Image, options: PositionOptions, scale: float | None, value: np
     return np.asarray(value) / scale
 
 
-def _forced_options(options: PositionOptions, around: Surroundings, **more: Any) -> ForcedOptions:
+def _forced_options(image: Image, options: PositionOptions, around: Surroundings, **more: Any) -> ForcedOptions:
+    gain = image.gain if options.gain is None else options.gain
     values = {"axes_unit": options.axes_unit, **more}
-    return ForcedOptions(gain=options.gain, satur_level=around.saturation, theta_frame=options.theta_frame, engine=options.engine, **values)
+    return ForcedOptions(gain=gain, satur_level=around.saturation, theta_frame=options.theta_frame, engine=options.engine, **values)
 
 
 def _rings(
@@ -248,7 +262,7 @@ def _circles(
     tables = []
     for width in groups:
         chosen = [index for index in there if widths[index] == width]
-        plain = _forced_options(*said, annulus_width=width, annulus_inner=None if width is None else inner)
+        plain = _forced_options(image, *said, annulus_width=width, annulus_inner=None if width is None else inner)
         table = forced.circular(image, x, y, [diameters[index] for index in chosen], plain, **known)
         tables.append(with_numbers(table, chosen))
     if len(tables) == 1:

@@ -11,8 +11,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "ezarchive"
 GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets", "files", "pool", "screen", "times", "kernels", "plots"}
 VERBS = {
-    "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver", "forced", "index", "indexing", "maps", "measure",
-    "measureoptions", "nightly", "verify",
+    "aperture_photometry", "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver",
+    "forced", "forcedframe", "index", "indexing", "maps", "measure", "measureoptions", "nightly", "oneimage", "positions",
+    "saving", "verify"
 }  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "catalogs", "database", "simulate"}

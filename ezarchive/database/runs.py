@@ -101,6 +101,35 @@ def open_run(conn: sa.Connection, recipe_id: int, versions: Mapping[str, str]) -
     return Run(conn.execute(statement).scalar_one(), False)
 
 
+def run_without(conn: sa.Connection, recipe_id: int, versions: Mapping[str, str], frame_id: int) -> int:
+    """Return a run for one more catalog, of a frame that it does not hold: the newest of the recipe if it will do, else a new one.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    recipe_id : int
+    versions : mapping
+        As of `open_run`.
+    frame_id : int
+
+    Returns
+    -------
+    int
+        A run that has ended (it is no batch's): many processes may add to it, a frame each.
+    """
+    text = canonical_json(versions)
+    newest = sa.select(run.c.run_id, run.c.ended, run.c.versions).where(run.c.recipe_id == recipe_id).order_by(run.c.run_id.desc()).limit(1)
+    found = conn.execute(newest).one_or_none()
+    if found is not None and found.ended is not None and found.versions == text:
+        held = sa.select(catalog.c.catalog_id).where(catalog.c.run_id == found.run_id, catalog.c.frame_id == frame_id)
+        if conn.execute(held).first() is None:
+            return found.run_id
+    when = now()
+    counts = canonical_json({"n_catalogs": 0, "n_sources": 0})
+    values = {"recipe_id": recipe_id, "versions": text, "started": when, "ended": when, "counts": counts}
+    return conn.execute(sa.insert(run).values(**values).returning(run.c.run_id)).scalar_one()
+
+
 def measured(conn: sa.Connection, recipe_id: int, frame_ids: Iterable[int]) -> set[int]:
     """Return those of the frames that have a catalog of this recipe, of whatever run."""
     done: set[int] = set()
