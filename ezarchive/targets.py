@@ -193,7 +193,7 @@ def _from_positions(source: Any, unit: str) -> Targets:
     if isinstance(source, str):
         return _from_texts([source], unit)
     if isinstance(source, tuple) and len(source) == 2:
-        both = [value.to_value(u.deg) if isinstance(value, u.Quantity) and unit == "coord" else value for value in source]
+        both = [_degrees(value) if isinstance(value, u.Quantity) and unit == "coord" else value for value in source]
         if all(isinstance(value, str) for value in both):
             return _from_texts([" ".join(both)], unit)
         return _made(unit, *(_numbers(value) for value in both))
@@ -218,6 +218,13 @@ def _from_texts(texts: Sequence[str], unit: str) -> Targets:
         raise InputError(f"targets: text is read as a position on the sky; pixels must be numbers, found {texts[0]!r}")
     found = [parse_position(str(text), f"targets[{i}]" if len(texts) > 1 else "targets") for i, text in enumerate(texts)]
     return _made("coord", *np.transpose(found))
+
+
+def _degrees(value: u.Quantity) -> np.ndarray:
+    try:
+        return value.to_value(u.deg)
+    except u.UnitConversionError as err:
+        raise InputError(f"targets: must hold angles, found unit {value.unit}") from err
 
 
 def _numbers(value: Any) -> np.ndarray:
