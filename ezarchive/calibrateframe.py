@@ -89,7 +89,7 @@ def calibrate_frame(task: Task) -> Done:
         details["spatial"] = None if fitted.spatial is None else asdict(fitted.spatial)
         rows.append(
             NewZeroPoint(
-                **common, measure=measure.split("_")[0], aperture=found.apertures[measure], value=fitted.value, error=fitted.error,
+                **common, measure=measure.split("_")[0], aperture=_size(found.apertures[measure]), value=fitted.value, error=fitted.error,
                 scatter=fitted.scatter, n_stars=fitted.n, depth=found.depths[measure], colour_term=fitted.colour_term,
                 colour_term_err=fitted.colour_term_err, colour_pivot=fitted.colour_pivot, magnitude_slope=fitted.magnitude_slope,
                 magnitude_slope_err=fitted.magnitude_slope_err, details=details,
@@ -98,6 +98,11 @@ def calibrate_frame(task: Task) -> Done:
     if task.figure is not None:
         plots.save(drawing.figure(found, title=f"{task.relpath.rsplit('/', 1)[-1]}"), task.figure)
     return Done(tuple(rows), tuple(_notes(found)))
+
+
+def _size(diameter: float | None) -> float | None:
+    """Return a diameter without what came of its way through pixels, as 6.999999999999999."""
+    return None if diameter is None else round(diameter, 9)
 
 
 def frame_calibration(task: Task) -> FrameCalibration:

@@ -21,6 +21,7 @@ TOO_FEW_STARS = "too_few_stars"
 ERRORS = ("analytic", "bootstrap")
 
 _QUARTILE = 0.674489750196082  # of the absolute value of a normal deviate, the median
+_PAIRED = 300  # points whose pairs are looked at
 _PER_TERM = 3  # stars that a term of the map of residuals needs
 
 Array = NDArray[np.float64]
@@ -242,26 +243,31 @@ def _clip(difference: Array, errors: Array, offset: Array, good: NDArray[np.bool
     fitted = options.colour_term == "fit"
     slope, slope_err = (0.0 if fitted or options.colour_term is None else float(options.colour_term)), None
     used = good.copy()
-    for _ in range(options.iterations):
+    if fitted and good.any():
+        slope = _robust_slope(offset[good], difference[good])
+    for turn in range(options.iterations):
         _enough(used, good, options.n_min)
         flat = difference - slope * np.where(good, offset, 0)
         # Of all stars, the outliers too: the scatter of the clipped ones would shrink at every turn.
         sigma = np.hypot(errors, _robust_scatter(flat[good], errors[good]))
-        if fitted:
+        if fitted and turn:  # the first turn clips around the robust slope
             slope, slope_err = _line(offset[used], difference[used], sigma[used])
-            if slope is None:
-                raise MeasurementError(TOO_FEW_STARS, f"a colour term needs stars of different colours, found {used.sum()} of one")
             flat = difference - slope * np.where(good, offset, 0)
         centre = np.median(flat[used])
         within = good & (np.abs(flat - centre) <= options.clip * np.maximum(sigma, 1e-9))
-        if np.array_equal(within, used):
+        if turn and np.array_equal(within, used):
             break
         used = within
     _enough(used, good, options.n_min)
-    flat = difference - slope * np.where(good, offset, 0)
-    centre = float(np.median(flat[used]))
-    intrinsic = _scatter(flat[used] - centre, errors[used], _truncated_variance(options.clip))
-    return _Clipped(used, centre, np.maximum(np.hypot(errors, intrinsic), 1e-9), intrinsic, float(slope), slope_err)
+    for _ in range(2 if fitted else 1):
+        # With the scatter of those that are left: it may be another one than that of all.
+        flat = difference - slope * np.where(good, offset, 0)
+        centre = float(np.median(flat[used]))
+        intrinsic = _scatter(flat[used] - centre, errors[used], (2 if fitted else 1, options.clip))
+        sigma = np.maximum(np.hypot(errors, intrinsic), 1e-9)
+        if fitted:
+            slope, slope_err = _line(offset[used], difference[used], sigma[used])
+    return _Clipped(used, float(np.median((difference - slope * np.where(good, offset, 0))[used])), sigma, intrinsic, slope, slope_err)
 
 
 def _enough(used: NDArray[np.bool_], good: NDArray[np.bool_], n_min: int) -> None:
@@ -279,9 +285,10 @@ def _robust_scatter(values: Array, errors: Array) -> float:
     return _solve(lambda variance: float(np.median(deviation / np.sqrt(errors**2 + variance + 1e-30))) - _QUARTILE, deviation)
 
 
-def _scatter(residual: Array, errors: Array, variance_within: float) -> float:
-    """Return the intrinsic scatter that makes chi-square the number of degrees of freedom, for residuals that were clipped."""
-    wanted = max(len(residual) - 1, 1) * variance_within
+def _scatter(residual: Array, errors: Array, fit: tuple[int, float]) -> float:
+    """Return the intrinsic scatter that makes chi-square the number of degrees of freedom, for a fit's parameters and its clip."""
+    parameters, clip = fit
+    wanted = max(len(residual) - parameters, 1) * _truncated_variance(clip)
     return _solve(lambda variance: float(np.sum(residual**2 / (errors**2 + variance + 1e-30))) - wanted, np.abs(residual))
 
 
@@ -290,7 +297,7 @@ def _solve(excess: Callable[[float], float], deviation: Array) -> float:
     low, high = 0.0, 4.0 * float(np.max(deviation, initial=0)) ** 2 * max(len(deviation), 1) + 1e-20
     if excess(low) <= 0:
         return 0.0
-    for _ in range(60):
+    for _ in range(45):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if excess(middle) > 0 else (low, middle)
     return math.sqrt(0.5 * (low + high))
@@ -300,6 +307,17 @@ def _truncated_variance(clip: float) -> float:
     """Return the variance of normal deviates that lie within ``clip`` of 0."""
     inside = math.erf(clip / math.sqrt(2))
     return 1 - 2 * clip * math.exp(-(clip**2) / 2) / math.sqrt(2 * math.pi) / inside
+
+
+def _robust_slope(x: Array, y: Array) -> float:
+    """Return the median of the slopes between all pairs of points (Theil 1950; Sen 1968, JASA 63, 1379); of many points, of some."""
+    chosen = np.linspace(0, len(x) - 1, min(len(x), _PAIRED)).astype(int)
+    first, second = np.triu_indices(len(chosen), 1)
+    across = x[chosen][second] - x[chosen][first]
+    apart = np.abs(across) > 1e-6
+    if not apart.any():
+        raise MeasurementError(TOO_FEW_STARS, f"a colour term needs stars of different colours, found {len(x)} of one")
+    return float(np.median((y[chosen][second] - y[chosen][first])[apart] / across[apart]))
 
 
 def _line(x: Array, y: Array, sigma: Array) -> tuple[float, float] | tuple[None, None]:

@@ -94,7 +94,7 @@ def _zero_points(axes: Axes, x: NDArray, fit: Any, label: str, slope: float, *, 
     beyond = int(np.sum(shown & (np.abs(values - centre) > half)))
     axes.set_xlabel(label)
     axes.set_ylabel("zero point of a star (mag)")
-    axes.legend(loc="upper left", fontsize=8, frameon=False, title=f"{beyond} lie beyond the axis" if beyond else None, title_fontsize=8)
+    axes.legend(loc="upper left", fontsize=8, frameon=False, title=f"{beyond} beyond the axis" if beyond else None, title_fontsize=8)
     _tidy(axes)
 
 
@@ -122,7 +122,7 @@ def _over_the_frame(axes: Axes, stars: dict[str, NDArray], fit: Any, shape: tupl
     if fit.spatial is not None:
         x, y = np.meshgrid(np.linspace(-0.5, nx - 0.5, _GRID), np.linspace(-0.5, ny - 0.5, _GRID))
         axes.imshow(fit.spatial.at(x, y), origin="lower", extent=(-0.5, nx - 0.5, -0.5, ny - 0.5), interpolation="bilinear", **look)
-        _write(axes, f"map: {fit.spatial.rms:.4f} mag r.m.s., chance {fit.spatial.p_value:.2g}", box=True)
+        _write(axes, f"map: {fit.spatial.rms:.4f} mag r.m.s., chance {fit.spatial.p_value:.2g}")
     drawn = axes.scatter(stars["x"][used], stars["y"][used], c=fit.residual[used], s=20, edgecolors="0.25", linewidths=0.4, **look)
     axes.figure.colorbar(drawn, ax=axes, label="residual (mag)", fraction=0.045, pad=0.02)
     axes.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5), xlabel="x (pixel)", ylabel="y (pixel)", aspect="equal")
@@ -148,14 +148,14 @@ def _choice(axes: Axes, stars: dict[str, NDArray], fit: Any) -> None:
         beyond = 0
     axes.set_xlabel("reference magnitude (mag)")
     axes.set_ylabel("FWHM (pixel)")
-    title = f"left out, and why; {beyond} lie higher" if beyond else "left out, and why"
+    title = f"left out, and why; {beyond} above the axis" if beyond else "left out, and why"
     axes.legend(fontsize=7.5, frameon=False, title=title, title_fontsize=8, ncols=2, loc="upper left")
     _tidy(axes)
 
 
-def _write(axes: Axes, text: str, *, box: bool = False) -> None:
-    look = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2} if box else None
-    axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, bbox=look)
+def _write(axes: Axes, text: str) -> None:
+    look = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2}
+    axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, bbox=look, zorder=5)
 
 
 def _tidy(axes: Axes) -> None:

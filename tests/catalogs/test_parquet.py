@@ -17,7 +17,7 @@ from astropy.utils.masked import Masked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ezarchive.catalogs.parquet import FORMAT_VERSION, column_names, read_catalog, read_provenance, write_catalog
+from ezarchive.catalogs.parquet import FORMAT_VERSION, column_names, read_catalog, read_columns, read_provenance, write_catalog
 from ezarchive.columns import CATALOG_LINK, SOURCE, aperture, lookup
 from ezarchive.errors import CatalogError, InputError
 from ezarchive.flags import FLAG_VERSION
@@ -327,3 +327,22 @@ def test_any_values_round_trip(path: Path, content: tuple[list[str], list[list[A
                 assert np.asarray(getattr(got, "unmasked", got))[place] == value
     telname = found["telname"]
     assert telname.mask.all() if text is None and n else set(telname) <= {text}
+
+
+def test_some_columns_as_plain_numbers(path: Path) -> None:
+    table = full_table()
+    table["FLUX_AUTO"][3] = np.nan
+    write_catalog(path, table, link=LINK, provenance=PROVENANCE)
+    found, whole = read_columns(path, ["FLAGS", "FLUX_AUTO", "FLUX_APER_7", "ALPHA_J2000"]), read_catalog(path)
+    assert set(found) == {"FLAGS", "FLUX_AUTO", "ALPHA_J2000"}
+    assert {values.dtype for values in found.values()} == {np.dtype(float)}
+    np.testing.assert_array_equal(found["FLAGS"], whole["FLAGS"])
+    assert np.isnan(found["FLUX_AUTO"]).tolist() == whole["FLUX_AUTO"].mask.tolist()
+    found["FLAGS"][0] = 1
+    with pytest.raises(CatalogError, match="no whole Parquet file"):
+        read_columns(path.with_name("none.parquet"), ["FLAGS"])
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    path.write_bytes(content[:4] + bytes(footer - 4) + content[footer:])
+    with pytest.raises(CatalogError, match="is damaged"):
+        read_columns(path, ["FLAGS", "FLUX_AUTO", "ALPHA_J2000"])

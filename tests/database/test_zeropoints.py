@@ -94,6 +94,20 @@ def test_what_is_calibrated_is_judged_by_recipe_and_catalog(conn):
     assert zeropoints.calibrated(conn, recipe, []) == set()
 
 
+def test_what_is_left_is_what_counts_now_and_lacks_the_recipe(conn):
+    one = new_run(conn, a=1)
+    zeropoints.add_zero_points(conn, [row(1, one), row(2, one)])
+    recipe = runs.get_recipe(conn, "calibrate", {"a": 1}, [])
+    assert zeropoints.uncalibrated(conn, recipe, "sex") == ([3], 3)
+    assert zeropoints.uncalibrated(conn, recipe, "photutils") == ([1], 1)
+    assert zeropoints.uncalibrated(conn, runs.get_recipe(conn, "calibrate", {"a": 2}, []), "sex") == ([1, 2, 3], 3)
+    newer = runs.open_run(conn, runs.get_recipe(conn, "sex", {"again": 1}, []), {}).run_id
+    runs.add_catalog(conn, 2, newer, method="sex", path="new.parquet", n_rows=1, sha256="a", apertures=[5.0])
+    assert zeropoints.uncalibrated(conn, recipe, "sex") == ([2, 3], 3)
+    conn.exec_driver_sql("DELETE FROM frame_file WHERE frame_id = 3")
+    assert zeropoints.uncalibrated(conn, recipe, "sex") == ([2], 2)
+
+
 def test_details_and_numbers_that_are_none(conn):
     run = new_run(conn, snr=20)
     facts = {"n_matched": 40, "spatial": None}
