@@ -112,7 +112,7 @@ def read_targets(source: Any, *, unit: str | None = None, ids: Sequence[Any] | N
           are called as in `RA_NAMES` and `DEC_NAMES` (or `X_NAMES` and `Y_NAMES`); units are honoured, degrees where there is none, and
           text may be sexagesimal (hours for right ascension); identifiers from the first column of `ID_NAMES`;
         - a path, or text that ends as one: ``.csv``, ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet``;
-        - one position: ``(ra, dec)`` or text such as ``"21:45:00 -77:15:44"``;
+        - one position: ``(ra, dec)``, ``[ra, dec]`` or text such as ``"21:45:00 -77:15:44"``;
         - a list of positions, each such a pair or such a text, or an array of shape (n, 2);
         - a tuple of two arrays: all right ascensions and all declinations (for ``unit="pixel"`` x and y).
     unit : {"coord", "pixel"}, optional

@@ -36,7 +36,8 @@ class TestPositions:
         check(read_targets(source))
 
     @pytest.mark.parametrize("source", [(326.25, -77.25), "21:45:00 -77:15:00", ("21:45:00", "-77:15:00"),
-                                        SkyCoord(326.25, -77.25, unit="deg"), [(326.25, -77.25)], [326.25, -77.25], np.array([326.25, -77.25])])  # fmt: skip
+                                        SkyCoord(326.25, -77.25, unit="deg"),
+                                        [(326.25, -77.25)], [326.25, -77.25], np.array([326.25, -77.25])])  # fmt: skip
     def test_one(self, source):
         check(read_targets(source), ids=("0",), ra=[326.25], dec=[-77.25])
 
@@ -155,7 +156,8 @@ class TestKeeping:
 
     def test_the_digest_tells_lists_apart(self):
         lists = [read_targets((RA, DEC)), read_targets((RA, DEC), ids=list("abc")), read_targets((RA[::-1], DEC)),
-                 read_targets((RA, DEC), unit="coord"), read_targets((RA[:2], DEC[:2])), read_targets((RA, DEC), ids=["ab", "c", ""])]  # fmt: skip
+                 read_targets((RA, DEC), unit="coord"), read_targets((RA[:2], DEC[:2])),
+                 read_targets((RA, DEC), ids=["ab", "c", ""])]  # fmt: skip
         digests = [one.digest() for one in lists]
         assert digests[0] == digests[3]
         assert len(set(digests)) == 5
