@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from astropy.table import Table
 
-from ezarchive import magnitudes
+from ezarchive import flags, magnitudes
 from ezarchive.photometry.detection import SexOptions, sex
 from ezarchive.photometry.pixels import Level
+from ezarchive.photometry.starlocus import centres, find_locus
 
 FIRST_PASS_SIGMA = 10.0
 """Threshold of the pass that only looks for stars."""
@@ -17,7 +18,12 @@ FIRST_PASS_SIGMA = 10.0
 _ENOUGH_STARS = 30
 _FIRST_LOOK = 2048
 _ELONGATION = 1.5
-_SNR = 20.0
+_LIKE_A_STAR = 0.5
+_FEWEST = 3
+_BLENDED = flags.value(flags.FLAGS, "CROWDED", "MERGED")
+_STRICTNESS = ((0, 20.0), (_BLENDED, 20.0), (_BLENDED, 10.0))
+_WIDTH_ERROR = 0.01
+_WINDOW = 0.1
 _CLIP = 3.0
 
 
@@ -46,19 +52,34 @@ def select_stars(table: Table, *, saturation: float | None = None) -> np.ndarray
 
     Notes
     -----
-    Of the sources with FLAGS 0, S/N > 20 and elongation < 1.5, the width of the stars is where the widths crowd most (half-sample mode
-    of their logarithms, Bickel & Fruehwirth 2006, CSDA 50, 3500), and the stars are those within 3 robust sigma of it.
+    Of the sources with FLAGS 0, S/N > 20 and elongation < 1.5 those that look like the frame's stars (CLASS_STAR above a half, where it is
+    known) and whose width lies within 3 robust sigma of the stars' (``starlocus.find_locus``: the peak at the lower end of the widths).
+    Where fewer than three are left, as in crowds or on empty fields, blended sources count too, then those of S/N > 10.
     """
     fwhm, snr, elongation, peak = (_plain(table, name) for name in ("FWHM_IMAGE", "SNR", "ELONGATION", "FLUX_MAX"))
-    good = (_plain(table, "FLAGS") == 0) & np.isfinite(fwhm) & (fwhm > 0.5) & (snr > _SNR) & (elongation < _ELONGATION)
+    bits = np.asarray(table["FLAGS"]).astype(int)
+    stellarity = _plain(table, "CLASS_STAR") if "CLASS_STAR" in table.colnames else np.full(len(table), np.nan)
+    sound = np.isfinite(fwhm) & (fwhm > 0.5) & (elongation < _ELONGATION) & ~(stellarity < _LIKE_A_STAR)
     if saturation is not None:
-        good &= peak + np.nan_to_num(_plain(table, "BACKGROUND")) < 0.95 * saturation
-    width = np.log(np.where(good, fwhm, 1.0))
-    if good.sum() < 3:
+        sound &= peak + np.nan_to_num(_plain(table, "BACKGROUND")) < 0.95 * saturation
+    for forgiven, least_snr in _STRICTNESS:
+        good = sound & ((bits & ~forgiven) == 0) & (snr > least_snr)
+        if good.sum() >= _FEWEST:
+            break
+    return _near_the_locus(fwhm, snr, good)
+
+
+def _near_the_locus(fwhm: np.ndarray, snr: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Return which of the good sources are as wide as stars; all of them where they are too few to tell."""
+    if good.sum() < _FEWEST:
         return good
-    mode = _half_sample_mode(np.sort(width[good]))
-    near = good & (np.abs(width - mode) < 0.35)
+    width = np.log(np.where(good, fwhm, 1.0))
+    error = np.maximum(1.0 / np.where(good, snr, 1.0), _WIDTH_ERROR)
+    grid = centres(width[good].min(), np.quantile(width[good], 0.9))
+    near = good & (np.abs(width - find_locus(width[good], error[good], grid).centre) < _WINDOW)
     for _ in range(10):
+        if not near.any():
+            return good
         centre = np.median(width[near])
         # Never wider than a tenth: a field of galaxies would draw the stars' sequence apart.
         sigma = np.clip(1.4826 * np.median(np.abs(width[near] - centre)), 0.01, 0.1)
@@ -171,15 +192,3 @@ def _middle(n: int) -> slice:
 def _plain(table: Table, name: str) -> np.ndarray:
     column = table[name]
     return np.asarray(getattr(column, "value", column), float)
-
-
-def _half_sample_mode(values: np.ndarray) -> float:
-    """Return the mode of sorted values: the densest half of the densest half ..."""
-    while len(values) > 3:
-        half = (len(values) + 1) // 2
-        widths = values[half - 1 :] - values[: len(values) - half + 1]
-        first = int(np.argmin(widths))
-        values = values[first : first + half]
-    if len(values) == 3:
-        values = values[:2] if values[1] - values[0] < values[2] - values[1] else values[1:]
-    return float(np.mean(values))

@@ -74,10 +74,47 @@ class TestSelection:
         assert (np.asarray(table["FLAGS"])[chosen] == 0).all()
         assert (np.asarray(table["FLUX_MAX"].value)[chosen] < 285).all()
 
-    def test_mode(self):
-        assert stars._half_sample_mode(np.array([1.0, 5.0, 5.1, 5.15, 9.0])) == pytest.approx(5.125)
-        assert stars._half_sample_mode(np.array([1.0, 2.0])) == 1.5
-        assert stars._half_sample_mode(np.array([1.0, 2.0, 2.5])) == 2.25
+
+@pytest.fixture
+def sources():
+    """Make a table of sources with the widths given, all bright, round and single."""
+
+    def make(fwhm, **changed):
+        n = len(fwhm)
+        values = {"FWHM_IMAGE": fwhm, "SNR": np.full(n, 100.0), "ELONGATION": np.ones(n), "FLUX_MAX": np.full(n, 50.0), "FLAGS": np.zeros(n, int)}
+        return Table(values | changed)
+
+    return make
+
+
+@pytest.mark.truth
+class TestFewStars:
+    def test_most_are_galaxies(self, rng, sources):
+        width = np.r_[5.0 * np.exp(rng.normal(0, 0.01, 12)), 5.0 * np.exp(rng.exponential(0.35, 120) + 0.08)]
+        chosen = stars.select_stars(sources(width))
+        assert chosen[:12].all()
+        assert chosen[12:].sum() <= 4
+        assert stars.seeing_of(sources(width)).fwhm == pytest.approx(5.0, rel=0.01)
+
+    def test_stellarity_decides_where_it_is_known(self, sources):
+        width = np.array([5.0, 5.02, 4.98, 5.05, 5.01, 4.99])
+        table = sources(width, CLASS_STAR=np.array([0.9, 0.95, 0.9, 0.1, 0.2, np.nan], np.float32))
+        assert stars.select_stars(table).tolist() == [True, True, True, False, False, True]
+
+    def test_crowds_take_blends_but_nothing_saturated(self, sources):
+        width = np.full(5, 4.0)
+        table = sources(width, FLAGS=np.array([3, 2, 0, 4, 3]))
+        assert stars.select_stars(table).tolist() == [True, True, True, False, True]
+        isolated = sources(width, FLAGS=np.array([3, 0, 0, 0, 3]))
+        assert stars.select_stars(isolated).tolist() == [False, True, True, True, False]
+
+    def test_faint_ones_as_a_last_resort(self, sources):
+        table = sources(np.full(4, 4.0), SNR=np.array([15.0, 12.0, 11.0, 5.0]))
+        assert stars.select_stars(table).tolist() == [True, True, True, False]
+
+    def test_one_or_two(self, sources):
+        assert stars.seeing_of(sources(np.array([4.0, 4.1]))).n == 2
+        assert stars.seeing_of(sources(np.zeros(0))) is None
 
 
 @pytest.mark.pure
