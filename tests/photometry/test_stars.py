@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from ezarchive.images.background import MeshBackground
 from ezarchive.photometry import stars
@@ -81,7 +82,8 @@ def sources():
 
     def make(fwhm, **changed):
         n = len(fwhm)
-        values = {"FWHM_IMAGE": fwhm, "SNR": np.full(n, 100.0), "ELONGATION": np.ones(n), "FLUX_MAX": np.full(n, 50.0), "FLAGS": np.zeros(n, int)}
+        one = np.ones(n)
+        values = {"FWHM_IMAGE": fwhm, "SNR": 100 * one, "ELONGATION": one, "FLUX_MAX": 50 * one, "FLAGS": np.zeros(n, int)}
         return Table(values | changed)
 
     return make
