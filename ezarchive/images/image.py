@@ -198,12 +198,7 @@ class Image(Shown, MaskCalculations, MapCalculations):
         rows, cols = (_span(c, n, total) for c, n, total in zip((y, x), self._size(size), self.shape, strict=True))
         if rows.start >= rows.stop or cols.start >= cols.stop:
             raise InputError(f"x, y: the cutout around ({x:.1f}, {y:.1f}) must overlap the image, whose shape is {self.shape}")
-        if "data" in self.__dict__:
-            piece = self.data[rows, cols].copy()
-        else:
-            with self._opened() as found:
-                piece = _native_copy(_section(found, rows, cols))
-        return Cutout(piece, (cols.start, rows.start), self)
+        return Cutout(np.array(self.cut(rows, cols)), (cols.start, rows.start), self)
 
     def cut(self, rows: slice, cols: slice) -> np.ndarray:
         """Read a rectangle of pixels.
@@ -222,17 +217,25 @@ class Image(Shown, MaskCalculations, MapCalculations):
             return self.data[rows, cols]
         if self._mapped is not None:
             return _native_copy(self._mapped[rows, cols])
+        sizes = [len(range(*part.indices(size))) for part, size in zip((rows, cols), self.shape, strict=True)]
+        if not all(sizes):
+            return np.empty(sizes, np.float32)
         with self._opened() as unit:
             _plane(unit, self._name)
             return _native_copy(_section(unit, rows, cols))
 
     @cached_property
     def _mapped(self) -> np.ndarray | None:
-        """The pixels as they lie in the file, mapped into memory; None where they are packed or scaled."""
+        """The pixels as they lie in the file, mapped into memory; None where they are scaled, or packed in tiles.
+
+        A file that is packed as a whole is read whole, once.
+        """
         with self._opened() as unit:
             shape, place = _plane(unit, self._name), unit.fileinfo()
+            if place is not None and place["file"].compression:
+                return self.load()
             scaled = unit.header.get("BSCALE", 1) != 1 or unit.header.get("BZERO", 0) != 0 or unit.header["BITPIX"] > 0
-            if isinstance(unit, fits.CompImageHDU) or scaled or place is None or place["file"].compression:
+            if isinstance(unit, fits.CompImageHDU) or scaled or place is None:
                 return None
             stored = np.dtype(f">f{-unit.header['BITPIX'] // 8}")
             return np.memmap(self.path, stored, "r", place["datLoc"], shape[-2:])
