@@ -36,7 +36,6 @@ class Comparison:
 
     ours: QTable
     theirs: Table
-    corrected: Table
     distance: np.ndarray
     good: np.ndarray
     background: MeshBackground
@@ -75,24 +74,24 @@ def compare(real_data):
     """Measure a real frame as source-extractor did, once a session."""
     done: dict[str, Comparison] = {}
 
-    def run(name: str) -> Comparison:
-        if name not in done:
-            done[name] = _compared(real_data, *RUNS[name])
-        return done[name]
+    def run(name: str, mask_type: str = "CORRECT") -> Comparison:
+        if (name, mask_type) not in done:
+            done[name, mask_type] = _compared(real_data, mask_type, *RUNS[name])
+        return done[name, mask_type]
 
     return run
 
 
-def _compared(folder, path, gain, saturation, name, apertures) -> Comparison:
+def _compared(folder, mask_type, path, gain, saturation, name, apertures) -> Comparison:
     data, wcs = read_frame(folder / path)
     background = estimate(data)
-    options = SexOptions(detect_thresh=3.0, phot_apertures=apertures, gain=gain, satur_level=saturation)
+    options = SexOptions(detect_thresh=3.0, phot_apertures=apertures, gain=gain, satur_level=saturation, mask_type=mask_type)
     table = sex(background.subtract(data), options, noise=background.global_rms, background=background, wcs=wcs)
-    theirs, corrected = (ascii_table.read(folder / "oracle" / f"{name}.{kind}.cat", format="sextractor") for kind in ("NONE", "CORRECT"))
+    theirs = ascii_table.read(folder / "oracle" / f"{name}.{mask_type}.cat", format="sextractor")
     positions = np.c_[plain(table["X_IMAGE"]), plain(table["Y_IMAGE"])]
     distance, nearest = cKDTree(positions).query(np.c_[theirs["X_IMAGE"] - 1, theirs["Y_IMAGE"] - 1])
     good = (np.asarray(theirs["FLAGS"]) == 0) & (distance < 0.5)
-    return Comparison(table[nearest], theirs, corrected, distance, good, background, wcs, len(table))
+    return Comparison(table[nearest], theirs, distance, good, background, wcs, len(table))
 
 
 @dataclass(frozen=True)

@@ -69,3 +69,17 @@ def test_bad_pixel_far_away():
     data = star(60, 50)
     data[5, 5] = np.nan
     assert flags_of(data, 60, 50) == ()
+
+
+def test_without_masking_nothing_is_crowded():
+    assert flags_of(star(55, 50) + star(64, 50), 55, 50, mask_type="NONE") == ("MERGED",)
+
+
+def test_flags_of_what_was_swallowed_in_cleaning_are_handed_on():
+    data = star(21, 50, sigma=5, peak=3000)
+    data[48:53, 0:2] += 35.0
+    kept = sex(data, SexOptions(detect_thresh=20.0, clean=False), noise=1.0)
+    cleaned = sex(data, SexOptions(detect_thresh=20.0), noise=1.0)
+    assert (len(kept), len(cleaned)) == (2, 1)
+    assert not kept["FLAGS"][np.argmax(kept["FLUX_AUTO"])] & 8
+    assert cleaned["FLAGS"][0] & 8

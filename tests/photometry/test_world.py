@@ -27,6 +27,7 @@ def values(n=20, seed=1) -> dict[str, np.ndarray]:
     a2, b2 = 9.0, 4.0
     return {
         "X_IMAGE": rng.uniform(0, 100, n), "Y_IMAGE": rng.uniform(0, 100, n), "FWHM_IMAGE": np.full(n, 4.0),
+        "FLUX_MAX": rng.uniform(50, 100, n),
         "X2_IMAGE": a2 * np.cos(theta) ** 2 + b2 * np.sin(theta) ** 2, "Y2_IMAGE": a2 * np.sin(theta) ** 2 + b2 * np.cos(theta) ** 2,
         "XY_IMAGE": (a2 - b2) * np.sin(theta) * np.cos(theta), "theta": np.degrees(theta),
     }  # fmt: skip
@@ -39,6 +40,8 @@ def test_plain_frame():
     expected = given["theta"] - 90
     assert np.abs((found["THETA_J2000"] - expected + 90) % 180 - 90).max() < 0.05
     np.testing.assert_allclose(found["FWHM_WORLD"] * 3600, 2.0, rtol=1e-6)
+    # Half an arcsec a pixel: a peak of that many counts a pixel is four times as many an arcsec^2.
+    np.testing.assert_allclose(found["MU_MAX"], -2.5 * np.log10(4 * given["FLUX_MAX"]), atol=1e-5)
     np.testing.assert_array_equal(found["_healpix_29"], cell_of(found["ALPHA_J2000"], found["DELTA_J2000"], 29))
     assert not np.ma.getmaskarray(found["_healpix_29"]).any()
 
