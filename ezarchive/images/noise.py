@@ -167,9 +167,17 @@ class PropagatedNoise(_NoiseMap):
 
     def variance_at_level(self, level: np.ndarray, slices: Slices | None = None) -> np.ndarray:
         """Evaluate it for another level of light than that of the sky (with sources, say) in the same pixels."""
-        level = np.asarray(level, np.float64)
-        dark, flat = (np.asarray(item.level(slices), np.float64) for item in (self.dark, self.flat))
-        error = self.flat_err if isinstance(self.flat_err, float) else np.asarray(self.flat_err.level(slices), np.float64)
+        error = self.flat_err if isinstance(self.flat_err, float) else self.flat_err.level(slices)
+        return self._combined(level, self.dark.level(slices), self.flat.level(slices), error)
+
+    def rms_stamps(self, y0: np.ndarray, x0: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Evaluate the noise on many stamps of one size, as of a `MeshBackground`; what it is beyond the image means nothing."""
+        level, dark = (item.level_stamps(y0, x0, shape) for item in (self.background, self.dark))
+        error = self.flat_err if isinstance(self.flat_err, float) else self.flat_err.level_stamps(y0, x0, shape)
+        return np.sqrt(self._combined(level, dark, self.flat.level_stamps(y0, x0, shape, 1.0), error)).astype(np.float32)
+
+    def _combined(self, level: np.ndarray, dark: np.ndarray, flat: np.ndarray, error: np.ndarray | float) -> np.ndarray:
+        level, dark, flat = (np.asarray(item, np.float64) for item in (level, dark, flat))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             inverse = np.where(flat > 0, 1.0 / flat, np.nan)
             # Photons are counted, so that noise that makes a signal negative adds none.

@@ -102,6 +102,14 @@ class PixelMap:
         """Return the noise of the pixels nearest to 0-based positions; NaN off the image."""
         return self._points("rms", x, y)
 
+    def level_stamps(self, y0: np.ndarray, x0: np.ndarray, shape: tuple[int, int], fill: float = 0.0) -> np.ndarray:
+        """Return the level on many stamps of one size, as of a `MeshBackground`; ``fill`` beyond the image."""
+        return self._stamps("background", y0, x0, shape, fill)
+
+    def rms_stamps(self, y0: np.ndarray, x0: np.ndarray, shape: tuple[int, int], fill: float = 0.0) -> np.ndarray:
+        """Return the noise per pixel on many stamps, as `level_stamps`."""
+        return self._stamps("rms", y0, x0, shape, fill)
+
     @cached_property
     def global_level(self) -> float:
         """Median over a sample of rows."""
@@ -125,6 +133,16 @@ class PixelMap:
     def _read(self, kind: str, slices: Slices | None) -> np.ndarray:
         self._check(kind)
         return self.source.cut(*((slice(None), slice(None)) if slices is None else slices))
+
+    def _stamps(self, kind: str, y0: np.ndarray, x0: np.ndarray, shape: tuple[int, int], fill: float) -> np.ndarray:
+        self._check(kind)
+        (height, width), (ny, nx) = shape, self.shape
+        out = np.full((len(y0), height, width), fill, np.float32)
+        for stamp, row, col in zip(out, np.asarray(y0).tolist(), np.asarray(x0).tolist(), strict=True):
+            rows, cols = slice(max(row, 0), min(row + height, ny)), slice(max(col, 0), min(col + width, nx))
+            if rows.start < rows.stop and cols.start < cols.stop:
+                stamp[rows.start - row : rows.stop - row, cols.start - col : cols.stop - col] = self.source.cut(rows, cols)
+        return out
 
     def _points(self, kind: str, x: Any, y: Any) -> np.ndarray:
         self._check(kind)

@@ -176,6 +176,11 @@ class TestLazy:
         np.testing.assert_array_equal(noise.rms_at(x, y), [whole[3, 3], whole[59, 69], np.nan, np.nan, np.nan])
         assert noise.global_rms == pytest.approx(float(np.median(whole)))
         assert noise.frame_id == 5
+        y0, x0 = np.array([5, -3, 55, 90]), np.array([10, -2, 64, 10])
+        stamps = noise.rms_stamps(y0, x0, (8, 9))
+        for stamp, row, col in zip(stamps, y0, x0, strict=True):
+            inside = stamp[max(-row, 0) : 60 - row, max(-col, 0) : 70 - col] if row < 60 else stamp[:0]
+            np.testing.assert_allclose(inside, whole[max(row, 0) : row + 8, max(col, 0) : col + 9], rtol=1e-6)
         assert noise.of_frame(6).frame_id == 6
 
     def test_masters_stay_on_disk(self, rng, tmp_path):
