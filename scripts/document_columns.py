@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ezarchive import columns, flags
+from ezarchive.catalogs import views
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data_layout.md"
 TABLES = {
@@ -21,6 +22,7 @@ TABLES = {
     "ellipse": columns.ELLIPSE,
     "ellipse_annulus": columns.ELLIPSE_ANNULUS,
     "calibrated": (*columns.calibrated("AUTO"), *columns.calibrated("APER")),
+    "zero_points": views.ZERO_POINTS_SCHEMA,
     "light_curve": columns.LIGHT_CURVE,
     "flags": flags.FLAGS,
     "flags_aper": flags.FLAGS_APER,

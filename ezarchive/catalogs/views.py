@@ -59,8 +59,13 @@ ZERO_POINTS_SCHEMA = (
     Column("scatter", "float64", "mag", "stat.stdev;phot.calib", "standard deviation from star to star"),
     Column("n_stars", "int64", None, "meta.number", "stars that were used"),
     Column("system", "str", None, "meta.code", "AB or Vega"),
-    Column("ab_offset", "float64", "mag", "phot.calib", "what makes an AB magnitude of one in `system`"),
-    Column("depth", "float64", "mag", "phot.mag;stat.max", "5-sigma limit of the frame"),
+    Column("ab_offset", "float64", "mag", "phot.calib", "what makes an AB magnitude of one in `system`; NULL where it is not known"),
+    Column("depth", "float64", "mag", "phot.mag;stat.max", "5-sigma limit of the frame; NULL for AUTO"),
+    Column("colour_term", "float64", None, "phot.calib", "magnitudes per magnitude of colour; NULL where none was asked for"),
+    Column("colour_term_err", "float64", None, "stat.error;phot.calib", "error of `colour_term`; NULL where it was given"),
+    Column("colour_pivot", "float64", "mag", "phot.color", "colour for which `value` holds"),
+    Column("magnitude_slope", "float64", None, "phot.calib", "slope of the residuals with magnitude, mag per mag"),
+    Column("magnitude_slope_err", "float64", None, "stat.error;phot.calib", "error of `magnitude_slope`"),
 )
 """What the view ``zero_points`` holds at least: those that count, one for each frame, method and measurement."""
 

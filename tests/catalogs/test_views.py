@@ -9,11 +9,13 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io.votable.ucd import check_ucd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezarchive import columns
 from ezarchive.catalogs.sql import Engine
+from ezarchive.catalogs.views import ZERO_POINTS_SCHEMA
 from ezarchive.errors import InputError
 
 
@@ -219,3 +221,10 @@ def test_angular_separation_is_astropys(positions: list[tuple[float, float, floa
     ra1, dec1, ra2, dec2 = np.array(positions).T
     expected = SkyCoord(ra1 * u.deg, dec1 * u.deg).separation(SkyCoord(ra2 * u.deg, dec2 * u.deg)).deg
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_the_columns_of_the_view_zero_points_are_well_specified() -> None:
+    for column in ZERO_POINTS_SCHEMA:
+        assert column.dtype in columns.DTYPES
+        assert column.unit is None or u.Unit(column.unit)
+        assert check_ucd(column.ucd, check_controlled_vocabulary=True), column
