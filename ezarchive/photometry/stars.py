@@ -23,7 +23,7 @@ _FEWEST = 3
 _BLENDED = flags.value(flags.FLAGS, "CROWDED", "MERGED")
 _STRICTNESS = ((0, 20.0), (_BLENDED, 20.0), (_BLENDED, 10.0))
 _WIDTH_ERROR = 0.01
-_WINDOW = 0.1
+_WINDOW = 0.35
 _CLIP = 3.0
 
 
@@ -66,28 +66,28 @@ def select_stars(table: Table, *, saturation: float | None = None) -> np.ndarray
         good = sound & ((bits & ~forgiven) == 0) & (snr > least_snr)
         if good.sum() >= _FEWEST:
             break
-    return _near_the_locus(fwhm, snr, good)
-
-
-def _near_the_locus(fwhm: np.ndarray, snr: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """Return which of the good sources are as wide as stars; all of them where they are too few to tell."""
     if good.sum() < _FEWEST:
         return good
     width = np.log(np.where(good, fwhm, 1.0))
+    if np.isfinite(stellarity[good]).all():
+        # Few but stars are left; the seeing may change over the frame.
+        return _clipped(width, good, good & (np.abs(width - np.median(width[good])) < _WINDOW), 0.1)
     error = np.maximum(1.0 / np.where(good, snr, 1.0), _WIDTH_ERROR)
-    grid = centres(width[good].min(), np.quantile(width[good], 0.9))
-    near = good & (np.abs(width - find_locus(width[good], error[good], grid).centre) < _WINDOW)
+    found = find_locus(width[good], error[good], centres(width[good].min(), np.quantile(width[good], 0.9)))
+    near = good & (np.abs(width - found.centre) < _CLIP * np.hypot(error, found.spread))
+    # Never wider than the peak: a field of galaxies would draw the stars' sequence apart.
+    return _clipped(width, near, near, found.spread) if near.any() else good
+
+
+def _clipped(width: np.ndarray, good: np.ndarray, chosen: np.ndarray, most: float) -> np.ndarray:
+    """Return which of the good sources lie within 3 robust sigma (at most so many) of the median, starting from those chosen."""
     for _ in range(10):
-        if not near.any():
-            return good
-        centre = np.median(width[near])
-        # Never wider than a tenth: a field of galaxies would draw the stars' sequence apart.
-        sigma = np.clip(1.4826 * np.median(np.abs(width[near] - centre)), 0.01, 0.1)
-        chosen = good & (np.abs(width - centre) < _CLIP * sigma)
-        if np.array_equal(chosen, near):
+        centre = np.median(width[chosen])
+        sigma = np.clip(1.4826 * np.median(np.abs(width[chosen] - centre)), 0.01, most)
+        last, chosen = chosen, good & (np.abs(width - centre) < _CLIP * sigma)
+        if np.array_equal(chosen, last):
             break
-        near = chosen
-    return near
+    return chosen
 
 
 def seeing_of(table: Table, *, saturation: float | None = None) -> Seeing | None:
