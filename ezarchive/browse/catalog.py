@@ -129,7 +129,8 @@ class Catalog(CatalogRows):
         figure = catalog_figure(
             image, self.target_data, measures=[measure] if isinstance(measure, str) else measure, centre=centre,
             zoom_radius_pixel=zoom_radius_pixel, coord_type=coord_type, downsample=downsample, scale=scale, cmap=cmap,
-            title=title or f"{self._name()}: {self.nselected} sources", labels=self._labels(),
+            title=title or f"{image._title}: {self.nselected} {self._rows}{f' ({self.method})' if self.method else ''}",
+            labels=self._labels(),
         )  # fmt: skip
         finish(figure, self._handle, figsize=figsize, save_path=save_path, close_fig=close_fig)
         return figure, tuple(figure.axes[:2])
@@ -175,7 +176,7 @@ class Catalog(CatalogRows):
         figure = catalog_figure(
             image, found, measures=(), overlays=matched_overlay(found, radius, *centre), centre=centre, coord_type=unit,
             zoom_radius_pixel=zoom_radius_pixel, downsample=downsample, scale=scale, cmap=cmap,
-            title=title or f"{self._name()}: {len(found)} found at {ra:.6f}, {dec:.6f}",
+            title=title or f"{image._title}: {len(found)} found at {ra:.6f}, {dec:.6f}",
         )  # fmt: skip
         finish(figure, self._handle, figsize=figsize, save_path=save_path, close_fig=close_fig)
         return figure, tuple(figure.axes[:2])

@@ -284,13 +284,17 @@ class CatalogRows:
         """Print the public methods with their signatures."""
         say(help_text(type(self)))
 
+    @property
+    def _rows(self) -> str:
+        return "positions" if self.catalog_type == "forced" else "sources"
+
     def _name(self) -> str:
         if self.path is not None:
             return self.path.name
         return f"of {Path(self.frame.path).name}" if self.frame is not None and self.frame.path else "in memory"
 
     def __repr__(self) -> str:
-        facts = [f"{self.nsources} sources" if self.is_saved or self._data is not None or self.row is not None else "no file"]
+        facts = [f"{self.nsources} {self._rows}" if self.is_saved or self._data is not None or self.row is not None else "no file"]
         if self._selected is not None:
             facts.append(f"{self.nselected} selected")
         given = (self._given["method"], self._given["run_id"]) if self.row is None else (self.row.method, self.row.run_id)

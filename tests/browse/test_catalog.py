@@ -41,6 +41,7 @@ def test_detections_are_drawn_with_their_kron_ellipses(catalog, tmp_path):
         assert np.isclose(drawn[:, :4], expected, rtol=1e-6).all(axis=1).any(), i
     assert len(left.lines[0].get_xdata()) == len(data)
     assert figure.legends[0].get_texts()[0].get_text() == "Kron ellipse"
+    assert figure.get_suptitle() == f"calib_7DT01_T00528_20250901_020000_m600_100.fits: {len(data)} sources (sex)"
     assert [patch.get_bbox().bounds for patch in left.patches] == [(89.5, 59.5, 121, 121)]
 
 
@@ -52,6 +53,8 @@ def test_forced_positions_are_drawn_with_every_aperture(forced, frame):
     np.testing.assert_allclose(sorted(drawn[:, 2]), [2.5 / frame.pixel_scale, 5 / frame.pixel_scale])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ['5"', '10"']
     assert type(left).__name__ == "WCSAxes"
+    assert figure.get_suptitle().endswith(": 2 positions (circular)")
+    assert "2 positions, circular" in repr(forced)
     assert right.get_xlim() == (89.5, 150.5)
     _, (_, right) = forced.show("APER_1")
     assert len(ellipses(right)) == 1
