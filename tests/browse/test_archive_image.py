@@ -260,6 +260,21 @@ def test_saved_maps_come_back(image, toy):
     assert [item is not None for item in frames.bkgrms] == [False, True]
 
 
+def test_a_master_that_is_gone_is_told(toy, monkeypatch):
+    image = DataBrowser(toy.archive, "scidata").images()[1]
+    image.calculate_bkgrms_from_propagation(image.calculate_bkg(**QUIET), save=True, **QUIET)
+    fresh = DataBrowser(toy.archive, "scidata").images()[1]
+    monkeypatch.setattr(queries, "frames_by_id", lambda conn, ids: [])
+    with pytest.raises(FrameError, match="a map leans on it, but none of its files can be read; calculate the map again"):
+        _ = fresh.bkgrms
+
+
+def test_a_map_of_another_frame_is_told(toy):
+    first, second = DataBrowser(toy.archive, "scidata").images()
+    with pytest.raises(InputError, match=f"target_bkg: must be of this frame .{second.frame_id}., found a map of frame {first.frame_id}"):
+        second.calculate_bkgrms_from_propagation(first.calculate_bkg(**QUIET), **QUIET)
+
+
 def test_save_false_writes_nothing(image, toy):
     before = written(toy.archive.home)
     image.calculate_sourcemask(**QUIET)

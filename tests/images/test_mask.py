@@ -281,6 +281,16 @@ class TestSourceInput:
         with pytest.raises(InputError, match="sigma, radius_factor: must be positive"):
             source_mask(np.ones((5, 5)), sigma=0)
 
+    def test_nothing_to_see(self):
+        for data, mask in ((np.full((60, 70), np.nan), None), (np.ones((60, 70)), np.ones((60, 70), bool))):
+            with pytest.raises(MeasurementError, match="every pixel is masked or not finite") as caught:
+                source_mask(data, mask)
+            assert caught.value.code == "no_valid_pixels"
+        found = source_mask(np.full((60, 70), np.nan), background=MeshBackground.constant(0.0, 1.0, (60, 70)))
+        assert (found.n_sources, found.mask.any()) == (0, False)
+        with pytest.raises(InputError, match="data: must be a 2-D array that is not empty"):
+            source_mask(np.ones((0, 5)))
+
     def test_wrong_background(self):
         with pytest.raises(InputError, match=r"background: must have the shape of the image \(5, 5\), found \(4, 4\)"):
             source_mask(np.ones((5, 5)), background=MeshBackground.constant(0.0, 1.0, (4, 4)))
