@@ -112,7 +112,7 @@ def measure(scene: Scene, x: np.ndarray, y: np.ndarray, apertures: Sequence[Aper
     sky, sigma = np.full(len(x), np.nan), np.full(len(x), np.nan)
     bits = [_geometry(scene.shape, x, y, aperture.ellipses) for aperture in apertures]
     for one, found in zip(measured, bits, strict=True):
-        one.flags[:] = found
+        one.flags[:] = found if rules.gain is not None else found | _BIT["NO_GAIN"]
     reaches = [one.widest.reach() for one in apertures]
     width, height = (np.max([reach[k] for reach in reaches], axis=0) if reaches else np.zeros(len(x)) for k in (0, 1))
     on = np.any([(found & _BIT["OFF_IMAGE"]) == 0 for found in bits], axis=0) if bits else np.zeros(len(x), bool)
@@ -156,7 +156,8 @@ class _Portion:
         self._store(result, index, np.where(area > 0, value, np.nan), np.where(area > 0, variance, np.nan), area, ring)
         result.flags[index] |= self._layer_bits(shape)
         nothing = (area == 0) & ((result.flags[index] & (_BIT["MASKED"] | _BIT["NOT_FINITE"])) == 0)
-        result.flags[index[nothing]] = _BIT["OFF_IMAGE"] | (result.flags[index[nothing]] & _BIT["NO_GAIN"])
+        result.flags[index[nothing]] &= _BIT["NO_GAIN"]
+        result.flags[index[nothing]] |= _BIT["OFF_IMAGE"]
 
     def _store(
         self, result: Measured, index: np.ndarray, flux: np.ndarray, variance: np.ndarray, area: np.ndarray, ring: Ring | None
@@ -168,8 +169,6 @@ class _Portion:
         result.flux[index], result.flux_err[index], result.sky_sigma[index], result.area[index] = flux, error, sigma, area
         bits = np.where(flux <= 0, _BIT["NON_POSITIVE"], np.int16(0))
         bits |= np.where((area > 0) & ~np.isfinite(flux + sigma), _BIT["NO_SKY"], np.int16(0))
-        if self.rules.gain is None:
-            bits |= _BIT["NO_GAIN"]
         result.flags[index] |= bits
 
     def _ring(self, aperture: Aperture, index: np.ndarray) -> Ring | None:
