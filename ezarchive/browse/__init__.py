@@ -1,8 +1,10 @@
 """Browse an archive: `DataBrowser` asks, `FrameSet` and `CatalogSet` answer, `ArchiveImage` knows its frame.
 
 ``selection`` is the question as a frozen object, ``browser`` the surface that users see; ``frameset``, ``frametable`` and ``catalogset``
-are the answers; ``archive_image`` calculates masks, backgrounds and noise, ``shown_image`` draws, ``maps`` stores what was calculated;
-``handle`` is the hold on the archive that travels to other processes.
+are the answers, ``conditions``, ``division`` and ``quality`` how they are narrowed; ``archive_image`` is an image that knows its frame;
+``catalog`` is what was measured on one (``catalogrows`` its rows and facts, ``places`` how rows are found, ``overlay`` and ``ds9`` their
+apertures as pictures and regions); ``pictures`` keeps figures out of data roots; ``handle`` is the hold on the archive that travels to
+other processes.
 """
 
 from __future__ import annotations
