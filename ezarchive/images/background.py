@@ -18,19 +18,22 @@ from ezarchive.images.fitsfile import FullMaps
 from ezarchive.images.nodes import fill_poor_boxes, median_filtered, typical_noise
 from ezarchive.images.spline import (
     Coefficients,
+    abscissa_x,
     abscissa_y,
     coefficients,
     cubic,
-    curvature,
+    lines,
+    points,
     runs,
-    spline_matrix,
-    spline_matrix_x,
     stamps,
 )
 
 _NO_VALUE = -1e30
 _BLOCK_PIXELS = 65536
 """Pixels evaluated at once: they stay in the cache, and the matrix product is too small for BLAS to start threads."""
+
+_STRIP = 64
+"""Rows that the background is subtracted from at once."""
 
 Slices = tuple[slice, slice]
 
@@ -164,14 +167,15 @@ class MeshBackground(FullMaps):
             for rows, block in self._blocks(self.level_nodes, slice(0, self.shape[0]), slice(0, self.shape[1]), out.dtype):
                 np.subtract(data[rows], block, out=out[rows], casting="unsafe")
             return out
-        mesh = _kernels()
         stacked, middle = self._along_x(self.level_nodes, slice(0, self.shape[1]), out.dtype)
-        interval, weights = cubic(abscissa_y(np.arange(self.shape[0]), self.box_size[0]), len(self.level_nodes))
         values, curves = np.split(stacked, 2)
-        for first in range(0, self.shape[0], self.box_size[0]):
-            rows = slice(first, first + self.box_size[0])
-            block = np.ascontiguousarray(data[rows], dtype=np.float32)
-            mesh.subtract(block, out[rows], first, interval, weights.astype(np.float32), values, curves, np.float32(middle))
+        interval, weights = cubic(abscissa_y(np.arange(self.shape[0]), self.box_size[0]), len(self.level_nodes))
+        weights, kernels = weights.astype(np.float32), _kernels()
+        for first in range(0, self.shape[0], _STRIP):
+            strip = out[first : first + _STRIP]
+            if out is not data:
+                strip[...] = data[first : first + _STRIP]
+            kernels.subtract(strip, first, interval, weights, values, curves, np.float32(middle))
         return out
 
     @cached_property
@@ -227,10 +231,11 @@ class MeshBackground(FullMaps):
         whole = (cols.start, cols.stop) == (0, self.shape[1])
         if whole and key in kept:
             return kept[key]
-        values = nodes @ spline_matrix_x(np.arange(cols.start, cols.stop), self.box_size[1], nodes.shape).T
+        mesh = self._level_coefficients if nodes is self.level_nodes else self._rms_coefficients
+        values, curves = lines(mesh, abscissa_x(np.arange(cols.start, cols.stop), self.box_size[1]))
         # The large common part is added in double precision, so that single precision serves for the rest.
         middle = float(np.median(nodes))
-        found = np.concatenate([values - middle, curvature(nodes.shape[0]) @ values]).astype(dtype), middle
+        found = np.ascontiguousarray(np.concatenate([values - middle, curves]), dtype), middle
         if whole:
             kept[key] = found
         return found
@@ -239,14 +244,10 @@ class MeshBackground(FullMaps):
         return {name: value for name, value in self.__dict__.items() if name != "_whole_rows"}
 
     def _points(self, nodes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        found = self._level_coefficients if nodes is self.level_nodes else self._rms_coefficients
         x, y = np.asarray(x, float), np.asarray(y, float)
-        flat_x, flat_y, out = x.ravel(), y.ravel(), np.empty(x.size)
-        for first in range(0, x.size, 4096):
-            part = slice(first, first + 4096)
-            along_y = spline_matrix(abscissa_y(flat_y[part], self.box_size[0]), nodes.shape[0])
-            along_x = spline_matrix_x(flat_x[part], self.box_size[1], nodes.shape)
-            out[part] = np.sum((along_y @ nodes) * along_x, axis=1)
-        return out.reshape(x.shape)
+        flat = points(found, abscissa_x(x.ravel(), self.box_size[1]), abscissa_y(y.ravel(), self.box_size[0]))
+        return flat.reshape(x.shape)
 
 
 def estimate(

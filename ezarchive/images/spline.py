@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 _BATCH_PIXELS = 1 << 18
+_BATCH_POINTS = 1 << 14
 
 
 class Coefficients(NamedTuple):
@@ -139,6 +140,56 @@ def spline_matrix(at: np.ndarray, n: int, *, curved: bool = True) -> np.ndarray:
     bent = np.zeros((len(at), n))
     bent[line, interval], bent[line, follow] = weights[:, 2], weights[:, 3]
     return direct + bent @ curvature(n)
+
+
+def lines(mesh: Coefficients, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Evaluate the spline along x on every row of nodes.
+
+    Parameters
+    ----------
+    mesh : Coefficients
+    at : ndarray, shape (n,)
+        Columns in units of the distance of nodes (`abscissa_x`).
+
+    Returns
+    -------
+    values, curves : ndarray, shape (boxes along y, n)
+        Level, and curvature along y.
+    """
+    column, weights = cubic(at, mesh.nodes.shape[1])
+    following = np.minimum(column + 1, mesh.nodes.shape[1] - 1)
+    left, right, bent_left, bent_right = weights.T
+    out = []
+    for flat, bent in ((mesh.nodes, mesh.along_x), (mesh.along_y, mesh.both)):
+        out.append(left * flat[:, column] + right * flat[:, following] + bent_left * bent[:, column] + bent_right * bent[:, following])
+    return out[0], out[1]
+
+
+def points(mesh: Coefficients, at_x: np.ndarray, at_y: np.ndarray) -> np.ndarray:
+    """Evaluate the spline at points.
+
+    Parameters
+    ----------
+    mesh : Coefficients
+    at_x, at_y : ndarray, shape (n,)
+        In units of the distance of nodes (`abscissa_x`, `abscissa_y`).
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    out = np.empty(len(at_x))
+    for first in range(0, len(out), _BATCH_POINTS):
+        part = slice(first, first + _BATCH_POINTS)
+        (row, wy), (column, wx) = cubic(at_y[part], mesh.nodes.shape[0]), cubic(at_x[part], mesh.nodes.shape[1])
+        rows, columns = (row, np.minimum(row + 1, mesh.nodes.shape[0] - 1)), (column, np.minimum(column + 1, mesh.nodes.shape[1] - 1))
+        total = np.zeros(len(row))
+        for tables, first_y in (((mesh.nodes, mesh.along_x), 0), ((mesh.along_y, mesh.both), 2)):
+            for table, first_x in zip(tables, (0, 2), strict=True):
+                for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                    total += wy[:, first_y + i] * wx[:, first_x + j] * table[rows[i], columns[j]]
+        out[part] = total
+    return out
 
 
 def runs(interval: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:

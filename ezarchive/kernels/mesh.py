@@ -230,15 +230,15 @@ def _split(counts, low, high, n, split, below):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def subtract(image, out, first, interval, weights, nodes, curves, middle):  # pragma: no cover - compiled
-    """Subtract rows of a spline from an image.
+def subtract(image, first, interval, weights, nodes, curves, middle):  # pragma: no cover - compiled
+    """Subtract rows of a spline from an image, in place.
 
     Parameters
     ----------
-    image, out : array of float32, shape (n, nx)
-        They may be the same.
+    image : array of float32, shape (n, nx)
+        Overwritten.
     first : int
-        Their first row, among those of the next two.
+        Its first row, among those of the next two.
     interval : array of int64, shape (ny,)
         The interval of nodes that each row lies in.
     weights : array of float32, shape (ny, 4)
@@ -253,5 +253,6 @@ def subtract(image, out, first, interval, weights, nodes, curves, middle):  # pr
         i = interval[first + y]
         j = min(i + 1, last)
         w0, w1, w2, w3 = weights[first + y, 0], weights[first + y, 1], weights[first + y, 2], weights[first + y, 3]
-        for x in range(image.shape[1]):
-            out[y, x] = image[y, x] - (w0 * nodes[i, x] + w1 * nodes[j, x] + w2 * curves[i, x] + w3 * curves[j, x] + middle)
+        line, low, high, bent_low, bent_high = image[y], nodes[i], nodes[j], curves[i], curves[j]
+        for x in range(line.size):
+            line[x] -= w0 * low[x] + w1 * high[x] + w2 * bent_low[x] + w3 * bent_high[x] + middle
