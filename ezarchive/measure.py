@@ -283,17 +283,19 @@ def _ratio(value: float | None, by: float | None) -> float | None:
     return None if value is None or by is None else value / by
 
 
-def saturation_of(frame: Frame, asked: float | None, origin: str | None) -> float | None:
+def saturation_of(frame: Frame | None, asked: float | None, origin: str | None) -> float | None:
     """Return the level from which pixels are saturated: the header's, else the argument's, else the camera's.
 
     Parameters
     ----------
-    frame : Frame
+    frame : Frame or None
     asked : float or None
         The argument.
     origin : str or None
         Where the frame's level comes from (``Frame.origin``).
     """
+    if frame is None:
+        return asked
     from_header = frame.saturation is not None and (origin or "").startswith("header")
     return frame.saturation if from_header or asked is None else asked
 

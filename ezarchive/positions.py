@@ -90,6 +90,8 @@ class PositionOptions:
             if getattr(made, f"{quantity}_arcsec") and getattr(made, f"{quantity}_pixel"):
                 raise InputError(f"{quantity}: must be given in arcsec or in pixels, found both")
         widths = made.annulus_width_arcsec or made.annulus_width_pixel
+        if (made.annulus_inner_arcsec or made.annulus_inner_pixel) and not widths:
+            raise InputError("annulus_inner: needs an annulus_width as well")
         if len(widths) > 1 and len(widths) != len(made.apertures()):
             message = f"must be one number, or one for each of the {len(made.apertures())} apertures, found {len(widths)}"
             raise InputError(f"annulus_width: {message}")

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ezarchive.batch import LOCK_NAME
 from ezarchive.config import RootSettings
-from ezarchive.database import ingest, queries, upkeep
+from ezarchive.database import ingest, queries, targetlists, upkeep
 from ezarchive.database.filerows import root_ids
 from ezarchive.errors import FrameError, InputError
 from ezarchive.files import Lock, is_temporary, sha256_file
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _YOUNG_SECONDS = 60
 
-MADE = ("catalogs", "maps")
+MADE = ("catalogs", "maps", "targets")
 """Folders of the home that hold only files with a row."""
 
 _CHUNK = 200
@@ -56,7 +56,7 @@ class VerifyReport:
     rows_without_files : tuple of Finding
         The database names a file that is not there.
     files_without_rows : tuple of Finding
-        Science files that are not indexed; files in the home's ``catalogs`` and ``maps`` that the database does not know.
+        Science files that are not indexed; files in the home's ``catalogs``, ``maps`` and ``targets`` that the database does not know.
     changed : tuple of Finding
         Files whose content is not the one that the database knows.
     quarantine, missing : tuple of Finding
@@ -252,6 +252,7 @@ class _Audit:
         at_work = Lock(self.home / LOCK_NAME).holder() is not None
         with self.database.connect() as conn:
             rows = [(row.path, row.sha256) for row in queries.catalogs(conn, current=False)] + upkeep.product_files(conn)
+            rows += [(item.path, item.sha256) for item in targetlists.every(conn)]
             self.quarantine = [
                 Finding(plain(os.fsencode(row["path"] or f"frame {row['frame_id']}")), f"{row['stage']}: {row['code']}: {row['message']}")
                 for row in queries.quarantine(conn)

@@ -141,3 +141,16 @@ def test_a_light_curve_is_printed_with_the_digits_that_it_has(home):
 
 def test_a_limit_below_zero_is_refused(home):
     assert "limit=-1: must be a whole number of rows" in run("frames", home, "--limit", "-1", code=2)
+
+
+def test_forced_measures_a_list_or_a_position(home, tmp_path):
+    (frame, *_) = json.loads(run("frames", home, "--root", "scidata", "--format", "json"))
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"name,ra,dec\nsn,{frame['ra']},{frame['dec']}\n")
+    quiet = ["--workers", 1, "--set", "aperture_diameter_arcsec=5,7"]
+    assert "2 frames measured (2 sources)" in run("forced", home, "--targets", listed, "--name", "sn", *quiet)
+    assert "2 already done" in run("forced", home, "--targets", listed, "--name", "sn", *quiet)
+    assert "1 frames measured" in run("forced", home, "--targets", f"{frame['ra']} {frame['dec']}", "--filter", "m600", *quiet)
+    assert "circular: 0 frames measured" in run("forced", home, "--targets", "10 10", *quiet)
+    assert "executor='x': must be" in run("measure", home, "--executor", "x", code=2)
+    assert "0 catalogs free again" in run("pin", home, "--method", "circular")

@@ -59,7 +59,7 @@ def test_at_the_place_of_a_source_the_fluxes_are_those_of_detection(measured):
     for name in ("FLUX_APER", "FLUX_APER_2"):  # detection sums over 5 x 5 parts of a pixel, forced photometry exactly
         assert np.allclose(table[name].value, sources[name].value, rtol=0.01)
         error = name.replace("FLUX", "FLUXERR")
-        assert np.allclose(table[error].value, sources[error].value, rtol=0.01)
+        assert np.allclose(table[error].value, sources[error].value, rtol=0.03)  # one noise for the whole image there
     # The mesh is that of the run, so are level and noise.
     assert np.allclose(table["BACKGROUND"].value, sources["BACKGROUND"].value, rtol=1e-3)  # there at the nearest pixel
     assert table.meta["mesh"].startswith(f"maps/{row.run_id}/")

@@ -9,7 +9,18 @@ from typing import Any
 import click
 
 import ezarchive
-from ezarchive.cli.common import PositionCommand, boundary, cli, format_option, home_argument, option_of, pair, selection, show
+from ezarchive.cli.common import (
+    PositionCommand,
+    boundary,
+    cli,
+    format_option,
+    home_argument,
+    option_of,
+    pair,
+    selection,
+    show,
+    workers_options,
+)
 from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.errors import InputError
 
@@ -100,9 +111,8 @@ def _browser(archive: Any, wanted: dict[str, Any]) -> Any:
 @cli.command()
 @home_argument
 @selection
-@click.option("--method", help="sex: detection and photometry as SExtractor does it.")
-@click.option("--workers", type=int, help="Processes; the cores by default, as far as the memory reaches.")
-@click.option("--memory", "memory_gb", type=float, metavar="GB", help="Memory that all workers may use together.")
+@click.option("--method", help="sex: detection and photometry as SExtractor does it; photutils: the same columns by photutils.")
+@workers_options
 @click.option("--again", is_flag=True, help="Measure also what this recipe has measured already, in a new run.")
 @click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="An option of measure, as aperture_diameter_arcsec=5,7.")
 @boundary
@@ -192,11 +202,12 @@ def runs(home: Path, form: str) -> None:
 @cli.command()
 @home_argument
 @click.argument("run_id", type=int, required=False)
+@click.option("--method", default="sex", show_default=True, help="Without RUN_ID: whose catalogs.")
 @boundary
-def pin(home: Path, run_id: int | None) -> None:
+def pin(home: Path, run_id: int | None, method: str) -> None:
     """Make light curves use the catalogs of one run, whatever is measured later; without RUN_ID, the newest again."""
     with ezarchive.Archive.open(home) as archive:
-        count = archive.pin(run_id)
+        count = archive.pin(run_id, method=method)
     click.echo(f"{count} catalogs {'free again: the newest counts' if run_id is None else f'pinned to run {run_id}'}")
 
 

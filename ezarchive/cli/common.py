@@ -117,6 +117,19 @@ def selection(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def workers_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Take ``--workers``, ``--memory`` and ``--executor``."""
+    for option in reversed(
+        [
+            click.option("--workers", type=int, help="Processes; the cores by default, as far as the memory reaches."),
+            click.option("--memory", "memory_gb", type=float, metavar="GB", help="Memory that all workers may use together."),
+            click.option("--executor", metavar="WHO", help="processes (default), or dask://host:port of a Dask scheduler."),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
 def option_of(text: str) -> tuple[str, Any]:
     """Return name and value of ``--set OPTION=VALUE``."""
     name, value = pair("--set", text)
