@@ -70,8 +70,8 @@ def position_values(
         "Y_IMAGE": y,
         "X_WORLD": ra,
         "Y_WORLD": dec,
-        "ALPHA_J2000": ra,
-        "DELTA_J2000": dec,
+        "ALPHA_J2000": ra.copy(),
+        "DELTA_J2000": dec.copy(),
         "BACKGROUND": level,
         "SKYSIG": sigma,
         "sky_source": np.full(n, sky_source),
@@ -128,7 +128,7 @@ def _sky_positions(
     x: np.ndarray, y: np.ndarray, wcs: WCS | None, world: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     if world is not None:
-        ra, dec = (np.atleast_1d(np.asarray(value, float)) for value in world)
+        ra, dec = (np.atleast_1d(np.array(value, float)) for value in world)
         if ra.shape != x.shape or dec.shape != x.shape:
             raise InputError(f"world: must hold two arrays as long as x and y ({len(x)}), found shapes {ra.shape} and {dec.shape}")
         return ra, dec
@@ -161,7 +161,7 @@ def _column(column: Column, item: np.ndarray) -> u.Quantity | MaskedColumn | np.
         return MaskedColumn(item.astype(column.dtype))
     if column.dtype == "str":
         return np.asarray(item)
-    array = np.asarray(item).astype(column.dtype)
+    array = np.asarray(item).astype(column.dtype, copy=False)
     return array if column.unit is None else u.Quantity(array, _unit(column.unit), dtype=array.dtype, copy=False)
 
 
