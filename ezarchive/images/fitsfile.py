@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,8 @@ def write_fits(
     dtype : type
         Of the pixels in the file.
     header : Header, optional
-        Its cards are copied, but for those that describe other pixels; it is not changed.
+        Its cards are copied, but for those that describe other pixels; such as the standard does not allow become comments. It is not
+        changed.
 
     Returns
     -------
@@ -65,8 +68,8 @@ def write_fits(
         raise InputError(f"path {str(path)!r}: the suffix must be .fits, .fit or .fts")
     cards = fits.PrimaryHDU(np.zeros((1, 1), dtype)).header
     cards["NAXIS1"], cards["NAXIS2"] = int(shape[1]), int(shape[0])
-    kept = [] if header is None else [card for card in header.cards if not _KEPT_OUT.fullmatch(card.keyword)]
-    cards.extend(kept, unique=False, update=False)
+    for card in () if header is None else _standard(header):
+        cards.append(card, bottom=True)
     stored, written = np.dtype(dtype).newbyteorder(">"), 0
     with atomic_write(path) as stream:
         stream.write(cards.tostring().encode("ascii"))
@@ -74,6 +77,23 @@ def write_fits(
             written += stream.write(np.ascontiguousarray(read(rows), stored).tobytes())
         stream.write(b"\0" * (-written % 2880))
     return path
+
+
+def _standard(header: fits.Header) -> Iterator[fits.Card]:
+    """Yield the cards that may stand before any pixels."""
+    for card in header.cards:
+        if _KEPT_OUT.fullmatch(card.keyword):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                # A card that was parsed before does not complain again.
+                fresh = fits.Card.fromstring(card.image[:80])
+                _ = fresh.keyword, fresh.value
+                card.verify("exception")
+            yield card
+        except (fits.VerifyError, ValueError, Warning):
+            yield from (fits.Card("COMMENT", line) for line in textwrap.wrap(card.image.strip(), 72))
 
 
 class FullMaps:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -80,6 +82,22 @@ def test_as_fits(source, pixels, tmp_path):
         assert "BSCALE" not in units[0].header
     assert path.stat().st_size % 2880 == 0
     assert [item.name for item in path.parent.iterdir()] == ["n.fits"]
+
+
+def test_cards_that_are_not_standard_become_comments(tmp_path):
+    odd = "ESO-LOG 00:00:00> DATE         = '1992-10-26'  / Mon Oct 26, 1992"
+    cards = ["SIMPLE  =                    T", "OBJECT  = 'M13     '", odd, "HIERARCH ESO TEL ALT = 12.5", "COMMENT  as it was", "END"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = fits.Header.fromstring("".join(card.ljust(80) for card in cards))
+        header["LONG"] = "x" * 100
+    path = write_fits(tmp_path / "a.fits", (2, 3), lambda rows: np.ones((rows.stop - rows.start, 3)), np.float32, header)
+    with fits.open(path) as units:
+        units.verify("exception")
+        found = units[0].header
+        assert (found["OBJECT"], found["ESO TEL ALT"], found["LONG"]) == ("M13", 12.5, "x" * 100)
+        assert [str(line).strip() for line in found["COMMENT"]] == [odd, "as it was"]
+        assert (units[0].data == 1).all()
 
 
 def test_nothing_half_written(tmp_path):

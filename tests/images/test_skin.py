@@ -163,3 +163,25 @@ def test_pixels_are_not_kept(pixels, tmp_path):
     _ = image.data
     image.calculate_bkg(**QUIET)
     np.testing.assert_array_equal(image.data, pixels)
+
+
+@pytest.mark.truth
+def test_real_frames(real_data, tmp_path):
+    """Every kind of map of every real frame, and full maps with its header."""
+    seen = 0
+    for path in sorted([*real_data.glob("decam/*.fits*"), *real_data.glob("irac/*.fits"), *real_data.glob("sep/*.fits")]):
+        image = Image(path)
+        bkg = image.calculate_bkg(**QUIET)
+        mask = image.calculate_sourcemask(saturation_level=None, **QUIET)
+        assert 0.05 < mask.mean() < 0.8
+        other = image.calculate_bkg(mask, engine="photutils", estimator="median", **QUIET)
+        assert abs(other.global_level - image.calculate_bkg(mask, **QUIET).global_level) < 0.5 * bkg.global_rms
+        errors = image.calculate_errormap(bkg, gain=1.5, **QUIET)
+        noisiest = errors.rms()[mask.to_array()]
+        assert np.nanmedian(noisiest) > bkg.global_rms
+        for made in (bkg, mask, errors):
+            with fits.open(made.to_fits(tmp_path / "a.fits", image.header)) as units:
+                units.verify("exception")
+                assert units[0].data.shape == image.shape
+        seen += 1
+    assert seen >= 7
