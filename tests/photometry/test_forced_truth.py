@@ -117,30 +117,33 @@ def test_the_level_and_the_noise_of_a_ring(rng):
     assert np.median(table["SKYSIG"].value) == pytest.approx(20, rel=0.02)
 
 
-@pytest.mark.parametrize(("n_stars", "apart"), [(60, "sparse"), (920, "crowded")])
-def test_bias_with_our_own_mesh_and_mask(n_stars, apart):
-    """As many sources a pixel as in the benchmark's scenes of 2,500 and 25,000 a frame; the truth holds the neighbours' light too."""
-    rng, n, found = np.random.default_rng(7), 1200, []
+@pytest.mark.parametrize(("n_stars", "field"), [(60, "sparse"), (920, "crowded")])
+def test_bias_with_our_own_mesh_and_mask(n_stars, field):
+    """As many sources a pixel as in scenes of 2,500 and 25,000 a frame of 61 Mpix; the truth holds the neighbours' light too.
+
+    The mode of Poisson numbers lies below their mean, so that SExtractor's level is 0.017 sigma low on a sky of 100 electrons: of the
+    apertures of 5 and 10 arcsec that is 0.1 and 0.2 sigma.
+    """
+    rng, n, radii = np.random.default_rng(7), 1200, (RADIUS, 2 * RADIUS)
     base = simulate.frame((n, n), n_stars=round(n_stars * (n / 1500) ** 2), seed=7)
     exposure: Exposure = base.truth.exposure
     scene = base.truth.scene()
-    x, y = rng.uniform(30, n - 30, (2, 300))
-    flux = for_snr(np.resize(SNR, 300), np.pi * RADIUS**2) / 0.75
+    x, y = rng.uniform(30, n - 30, (2, 400))
+    flux = for_snr(np.resize(SNR, 400), np.pi * RADIUS**2) / 0.75
     for one in zip(x, y, flux, strict=True):
         window = window_around(*one[:2], 40).meet(exposure.window)
         scene[window.slices] += one[2] * moffat_pixels(*one[:2], exposure.psf, window)
     data = expose(scene, exposure, rng)
-    mask = source_mask(data, saturation=exposure.saturation).mask
-    mesh = estimate(data, np.asarray(mask))
-    table = forced.circular(data, x, y, 2 * RADIUS, ForcedOptions(gain=exposure.gain, satur_level=exposure.saturation),
-                            noise=mesh, background=mesh)  # fmt: skip
-    for i, one in enumerate(zip(x, y, strict=True)):
-        window = window_around(*one, RADIUS)
-        truth = np.sum(scene[window.slices] * circle_overlap(*one, RADIUS, window))
-        found.append((table["FLUX_APER"].value[i] - truth) / table["FLUXERR_APER"].value[i])
-    pull = np.array(found)[table["FLAGS_APER"] == 0]
-    assert abs(np.median(pull)) < 0.25, apart
-    assert np.std(pull) == pytest.approx(1, abs=0.15)
+    mesh = estimate(data, np.asarray(source_mask(data, saturation=exposure.saturation).mask))
+    options = ForcedOptions(gain=exposure.gain, satur_level=exposure.saturation)
+    table = forced.circular(data, x, y, [2 * radius for radius in radii], options, noise=mesh, background=mesh)
+    for suffix, radius in zip(("", "_1"), radii, strict=True):
+        windows = [(window_around(*one, radius), one) for one in zip(x, y, strict=True)]
+        truth = [np.sum(scene[window.slices] * circle_overlap(*one, radius, window)) for window, one in windows]
+        pull = (table[f"FLUX_APER{suffix}"].value - truth) / table[f"FLUXERR_APER{suffix}"].value
+        pull = pull[table[f"FLAGS_APER{suffix}"] == 0]
+        assert abs(np.median(pull)) < 0.25, (field, radius)
+        assert np.std(pull) == pytest.approx(1, abs=0.15), (field, radius)
 
 
 @pytest.mark.parametrize(("rotation", "mirrored"), [(0.0, False), (37.0, False), (37.0, True), (200.0, True)])
