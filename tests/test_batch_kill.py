@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ezarchive import Archive
+from ezarchive.database import upkeep
 
 CHILD = """
 import json, os, signal, sys
@@ -71,8 +72,11 @@ def dump(home: Path):
         runs = [(run.n_catalogs, run.ended is not None) for run in archive.runs()]
         catalogs = sorted(str(path.relative_to(home)) for path in (home / "catalogs").rglob("*.parquet"))
         contents = [pq.read_table(home / path).to_pydict() for path in catalogs]
+        with archive.database.connect() as conn:
+            maps = sorted((path, sha256) for path, sha256 in upkeep.product_files(conn))
+        assert [path for path, _ in maps] == sorted(str(path.relative_to(home)) for path in (home / "maps").rglob("*.npz"))
         assert not archive.quarantine()
-        return [tuple(row) for row in rows], runs, catalogs, repr(contents)
+        return [tuple(row) for row in rows], runs, catalogs, maps, repr(contents)
 
 
 @pytest.mark.slow
