@@ -284,6 +284,11 @@ class CatalogRows:
         """Print the public methods with their signatures."""
         say(help_text(type(self)))
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A catalog that comes back from a worker must be small: its image, with masks and maps, is made again of the frame.
+        known = self.frame is not None and self.frame.path is not None
+        return {**self.__dict__, "_image": None} if known else dict(self.__dict__)
+
     @property
     def _rows(self) -> str:
         return "positions" if self.catalog_type == "forced" else "sources"

@@ -12,10 +12,12 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from astropy.utils.masked import Masked
 
+from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.browse.catalog import Catalog
 from ezarchive.catalogs.parquet import write_catalog
 from ezarchive.errors import CatalogError, InputError
 from ezarchive.images.compact import Mask
+from ezarchive.images.image import Image
 
 
 @pytest.fixture
@@ -179,6 +181,20 @@ def test_info_in_memory_is_that_of_the_frame(catalog, frame):
     assert f"{chosen.nsources} selected" in repr(catalog)
     assert f"{chosen.nsources} sources, sex" in repr(chosen)
     assert "<table" in catalog._repr_html_()
+
+
+@pytest.mark.pure
+def test_it_travels_without_its_image(measured, frame):
+    image = ArchiveImage(frame)
+    image.sourcemask = Mask.of(np.random.default_rng(1).random((2000, 2000)) > 0.5)
+    catalog = Catalog(measured, frame=frame, image=image, method="sex")
+    packed = pickle.dumps(catalog)
+    assert len(packed) < 100_000
+    again = pickle.loads(packed)
+    assert again.image.path == image.path
+    assert catalog.image is image
+    alone = pickle.loads(pickle.dumps(Catalog(measured, image=Image(np.zeros((5, 6), np.float32)))))
+    assert alone.image.shape == (5, 6)
 
 
 @pytest.mark.pure

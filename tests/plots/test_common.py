@@ -49,6 +49,9 @@ def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
 def test_pyplot_is_never_touched():
     code = (
         "import sys, numpy as np\nfrom ezarchive import plots\nassert 'matplotlib' not in sys.modules\n"
-        "plots.image(np.zeros((4, 4)))\nassert 'matplotlib.pyplot' not in sys.modules\n"
+        "data = np.random.default_rng(1).normal(size=(9, 9))\n"
+        "figures = [plots.image(data), plots.panels([plots.Panel(data, mask=data > 1)]),"
+        "plots.sources(data, data, corner=(0, 0)), plots.quality([1.0], [2.0], [3.0], [True])]\n"
+        "import io\nfor figure in figures: figure.savefig(io.BytesIO(), format='svg')\nassert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
