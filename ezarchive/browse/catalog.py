@@ -14,13 +14,13 @@ from ezarchive.browse.catalogrows import CATALOG_TYPES, CatalogRows
 from ezarchive.browse.ds9 import aperture_regions
 from ezarchive.browse.overlay import catalog_figure, drawn_by_default, matched_overlay, radius_in_pixels
 from ezarchive.browse.pictures import finish, outside_roots
+from ezarchive.browse.places import coordinates
 from ezarchive.catalogs.export import write_table
 from ezarchive.columns import suffix
 from ezarchive.errors import InputError
 from ezarchive.files import atomic_write, encode_part
 from ezarchive.images.fitsfile import write_fits
 from ezarchive.images.image import Image
-from ezarchive.plots.common import numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +125,9 @@ class Catalog(CatalogRows):
             Data coordinates of both axes are pixels of the image.
         """
         image = self.image
-        centre = None if x is None or y is None else image._pixel(x, y, coord_type)
+        if (x is None) != (y is None):
+            raise InputError(f"x={x!r}, y={y!r}: must both be given, or neither")
+        centre = None if x is None else image._pixel(x, y, coord_type)
         figure = catalog_figure(
             image, self.target_data, measures=[measure] if isinstance(measure, str) else measure, centre=centre,
             zoom_radius_pixel=zoom_radius_pixel, coord_type=coord_type, downsample=downsample, scale=scale, cmap=cmap,
@@ -242,7 +244,8 @@ class Catalog(CatalogRows):
         table, (ny, nx) = self.target_data, self.image.shape
         name = "target_id" if "target_id" in table.colnames else "NUMBER"
         stamps: list[Image | None] = []
-        for x, y, label in zip(numbers(table["X_IMAGE"]), numbers(table["Y_IMAGE"]), table[name], strict=True):
+        xs, ys, _ = coordinates(table, "pixel")
+        for x, y, label in zip(xs, ys, table[name], strict=True):
             on_image = -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5
             stamps.append(self.image.cutout(x, y, size) if on_image else None)
             if folder is not None and stamps[-1] is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import QTable
 
 from ezarchive import plots
-from ezarchive.browse.places import matching_distance
+from ezarchive.browse.places import coordinates, matching_distance
 from ezarchive.errors import InputError
 from ezarchive.images.image import Image
 from ezarchive.images.shown import averaged_pixels, wcs_for
@@ -118,7 +118,7 @@ def catalog_figure(
     radius = (250 if "AUTO" in measures else 100) if zoom_radius_pixel is None else zoom_radius_pixel
     if isinstance(radius, bool) or int(radius) != radius or radius < 1:
         raise InputError(f"zoom_radius_pixel={radius!r}: must be a whole number from 1")
-    x, y = numbers(table["X_IMAGE"]), numbers(table["Y_IMAGE"])
+    x, y, _ = coordinates(table, "pixel")
     piece = image.cutout(*(_middle(x, y, image.shape) if centre is None else centre), 2 * int(radius) + 1)
     hues = colours(len(measures), on_grey=True)
     drawn = [

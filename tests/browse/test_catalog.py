@@ -194,6 +194,19 @@ def test_nothing_is_written_over_the_archives_own(catalog, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
 
 
+def test_pictures_of_what_is_not_there(catalog):
+    with pytest.raises(InputError, match="x=5, y=None: must both be given, or neither"):
+        catalog.show(x=5)
+    with pytest.raises(InputError, match="measure='PSF': must be one of AUTO, APER, APER_1, APER_2"):
+        catalog.show("PSF")
+    with pytest.raises(InputError, match="must overlap the image"):
+        catalog.show(x=-500, y=3)
+    nowhere = Catalog(QTable({"NUMBER": [1]}), frame=catalog.frame)
+    for act in (nowhere.show, nowhere.to_stamp):
+        with pytest.raises(InputError, match="data: lacks the column 'X_IMAGE'; it holds NUMBER"):
+            act()
+
+
 def test_without_an_image_nothing_can_be_drawn(measured):
     alone = Catalog(measured)
     for act in (alone.show, alone.to_stamp, lambda: alone.to_region(system="sky"), lambda: alone.show_source(1, 2)):
