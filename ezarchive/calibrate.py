@@ -31,6 +31,7 @@ METHODS = ("sex", "photutils")
 """Methods whose catalogs hold stars to calibrate with."""
 SYSTEMS = {"ab": "AB", "vega": "Vega"}
 
+_SHOWN = 10  # notes that are printed
 _BYTES = 300e6  # of memory that a worker needs
 _FEW = 200  # frames below which more processes do not pay
 _PART = 500  # frames that are looked up together
@@ -67,7 +68,9 @@ class CalibrationReport:
             f"{len(self.failed)} failed; {run}; {self.elapsed:.1f} s"
         )
         failed = (f"  {path}: {code}: {message}" for path, code, message in self.failed)
-        return "\n".join([first, *failed, *(f"  {path}: note: {note}" for path, note in self.notes)])
+        notes = [f"  {path}: note: {note}" for path, note in self.notes]
+        more = [f"  and {len(notes) - _SHOWN} more notes (.notes)"] if len(notes) > _SHOWN else []
+        return "\n".join([first, *failed, *notes[:_SHOWN], *more])
 
 
 def calibrate(  # noqa: PLR0913  what a user says of reference, method and fit

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import engines
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -337,3 +338,51 @@ def test_without_a_reference_and_beside_another(archive: Archive, reference: Tab
         archive.calibrate()
     with Lock(archive.home / verb.LOCK_NAME, what="calibrate"), pytest.raises(LockedError, match="calibrate"):
         run(archive, reference)
+
+
+def test_forced_measurements_are_calibrated_with_the_frames_zero_points(measured: Archive, reference: Table, toy: ToyArchive) -> None:
+    run(measured, reference, [1, 2], again=True)
+    stars = toy.truth.stars
+    star = stars[(stars["kind"] == "star") & (stars["variability"] == "constant") & (stars["mag"].value > 12)][0]
+    place = (star["ra"].value, star["dec"].value)
+    measured.forced([place], [1, 2], workers=1, progress=False, aperture_diameter_arcsec=[5.0])
+    curve = measured.light_curve(place, method="circular")
+    assert len(curve) == 2
+    for row in curve:
+        five = next(z for z in stored(measured)[row["frame_id"]] if z.aperture == 5.0)
+        assert (row["kind"], row["zero_point"].value) == ("forced", five.value)
+        wanted = toy.truth.magnitudes(star["star_id"], row["mjd_mid"].value, row["filter"])[0].value
+        assert row["mag"].value == pytest.approx(wanted, abs=0.1)
+        assert row["mag_limit"].value == pytest.approx(17.3, abs=1.5)
+    report = measured.forced([place], [1], method="elliptical", sma=5.0, smi=4.0, theta=20.0, workers=1, progress=False)
+    assert report.measured == 1, report
+    found = [catalog for catalog in DataBrowser(measured).search(return_type="catalog").catalogs if catalog.method == "elliptical"]
+    auto = next(z for z in stored(measured)[1] if z.measure == "AUTO")
+    assert [catalog.data["ZP_ELIP"].value[0] for catalog in found] == [auto.value]
+    assert np.isfinite(found[0].data["MAGSKY_ELIP"].value[0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_catalogs_of_photutils_calibrate_too(archive: Archive, reference: Table) -> None:
+    archive.measure([1], method="photutils", workers=1, progress=False, aperture_diameter_arcsec=[5.0])
+    report = run(archive, reference, method="photutils")
+    assert (report.calibrated, report.ok) == (1, True)
+    assert run(archive, reference, [1]).calibrated == 1
+    by_method = {method: next(z for z in stored(archive, method=method)[1] if z.aperture == 5.0) for method in ("sex", "photutils")}
+    assert by_method["sex"].value == pytest.approx(by_method["photutils"].value, abs=5 * by_method["sex"].error)
+    assert by_method["sex"] != by_method["photutils"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_on_postgresql(toy: ToyArchive, reference: Table, tmp_path: Path) -> None:
+    url = engines.server().make()
+    with Archive.create(tmp_path / "home", roots={"scidata": toy.scidata}, database=url) as archive:
+        archive.index(progress=False)
+        archive.measure([1, 2], workers=1, progress=False, detection_sigma=3)
+        assert run(archive, reference).calibrated == 2
+        assert run(archive, reference).skipped == 2
+        assert archive.sql("SELECT count(*) AS n FROM zero_points")[0].n == 12
+        assert archive.sql("SELECT count(mag) > 100 AS ok FROM light_curve")[0].ok
+    engines.server().drop(url)
