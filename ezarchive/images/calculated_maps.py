@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class MapCalculations(Calculations):
         *,
         engine: str = "sep",
         estimator: str | None = None,
+        recentre: bool = False,
     ) -> MeshBackground:
         """Estimate the background.
 
@@ -54,6 +56,8 @@ class MapCalculations(Calculations):
             Who estimates it (`images.engines`).
         estimator : str, optional
             Of the level in a box, for the other engines than ``sep``: one of `images.engines.ESTIMATORS`, ``sextractor`` by default.
+        recentre : bool
+            Add the clipped mean of image less map over the pixels that are not masked (`images.engines.BackgroundOptions`).
 
         Returns
         -------
@@ -61,7 +65,7 @@ class MapCalculations(Calculations):
             ``.level()`` gives the pixels, ``.rms()`` the noise of the sky.
         """
         self._check_switches(save=save, save_fig=save_fig)
-        options = _options(engine, estimator, box_size, filter_size)
+        options = replace(_options(engine, estimator, box_size, filter_size), recentre=bool(recentre))
         made, inputs = self._estimated(target_srcmask, target_ivpmask, options)
         if not is_2D_bkg:
             made = MeshBackground.constant(mean_level(made), made.global_rms, made.shape)
@@ -303,6 +307,7 @@ def _options(engine: str, estimator: str | None, box_size: int, filter_size: int
 def _recipe(options: BackgroundOptions) -> dict[str, Any]:
     """Return what makes a recipe: the engine only where it is not the usual one, so that older recipes stay the same."""
     plain = {"box_size": options.box_size, "filter_size": options.filter_size}
+    plain |= {"recentre": True} if options.recentre else {}
     return plain if options.engine == "sep" else {**plain, "engine": options.engine, "estimator": options.estimator}
 
 

@@ -52,6 +52,10 @@ class BackgroundOptions:
         At most so many times.
     exclude_percentile : float
         ``photutils``: a box with a larger part of its pixels masked or clipped gets the level of its neighbours.
+    recentre : bool
+        Add the clipped mean of image less map, over the pixels that are not masked. Photon noise is skewed, so that SExtractor's mode lies
+        0.02 sigma too low on 100 electrons, 0.35 sigma of the sum over 300 pixels; this takes it away where the mask is deep or sources are
+        few. In crowded fields it adds the light of those that are not masked.
     """
 
     engine: str = "sep"
@@ -62,6 +66,7 @@ class BackgroundOptions:
     clip_sigma: float = 3.0
     clip_iterations: int = 10
     exclude_percentile: float = 50.0
+    recentre: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("engine", ENGINES), ("estimator", ESTIMATORS), ("rms_estimator", RMS_ESTIMATORS)):
@@ -106,19 +111,35 @@ def estimate_background(data: np.ndarray, mask: Any = None, options: BackgroundO
         ``no_valid_pixels`` if every pixel is masked or not finite.
     """
     options = options or BackgroundOptions()
-    if options.engine == "sep":
-        return estimate(data, mask, options.box_size, options.filter_size)
     data = np.asarray(data)
     if data.ndim != 2 or not data.size or data.dtype.kind not in "fiub":
         raise InputError(f"data: must be a 2-D array of numbers that is not empty, found {data.dtype} {data.shape}")
     left_out = None if mask is None else Mask.of(mask, data.shape)
-    return (_constant if options.engine == "constant" else _photutils)(data, left_out, options)
+    if options.engine == "sep":
+        found = estimate(data, left_out, options.box_size, options.filter_size)
+    else:
+        found = (_constant if options.engine == "constant" else _photutils)(data, left_out, options)
+    return _recentred(found, data, left_out) if options.recentre else found
 
 
 def mean_level(background: MeshBackground) -> float:
     """Return the mean of the level over all pixels."""
     total = sum(float(background.level((rows, slice(0, background.shape[1]))).sum(dtype=float)) for rows in strips(background.shape))
     return total / (background.shape[0] * background.shape[1])
+
+
+def _recentred(found: MeshBackground, data: np.ndarray, mask: Mask | None) -> MeshBackground:
+    """Shift a background by the mean of image less map, clipped at 3 sigma."""
+    total, number = 0.0, 0
+    for rows in strips(data.shape, 1 << 18):
+        rest = np.subtract(data[rows], found.level((rows, slice(0, data.shape[1]))), dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            good = np.abs(rest) <= 3.0 * found.global_rms
+        if mask is not None:
+            good &= ~mask.cut(rows, slice(None))
+        total, number = total + float(rest.sum(where=good)), number + int(np.count_nonzero(good))
+    shift = total / number if number else 0.0
+    return replace(found, level_nodes=found.level_nodes + shift, global_level=found.global_level + shift)
 
 
 def _constant(data: np.ndarray, mask: Mask | None, options: BackgroundOptions) -> MeshBackground:
