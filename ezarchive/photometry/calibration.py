@@ -294,10 +294,11 @@ def _scatter(residual: Array, errors: Array, fit: tuple[int, float]) -> float:
 
 def _solve(excess: Callable[[float], float], deviation: Array) -> float:
     """Return the root of a falling function of the variance; 0 where it is not positive at 0."""
-    low, high = 0.0, 4.0 * float(np.max(deviation, initial=0)) ** 2 * max(len(deviation), 1) + 1e-20
+    # Where the variance is four times the largest deviation squared, both functions are below 0.
+    low, high = 0.0, 4.0 * float(np.max(deviation, initial=0)) ** 2 + 1e-20
     if excess(low) <= 0:
         return 0.0
-    for _ in range(45):
+    while high - low > 1e-6 * high and high > 1e-18:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if excess(middle) > 0 else (low, middle)
     return math.sqrt(0.5 * (low + high))
