@@ -72,7 +72,7 @@ def hypotheses(*, clipped: bool = False) -> Hypotheses:
     Parameters
     ----------
     clipped : bool
-        Whether the source is saturated: then stars cut off at several radii are added.
+        Whether the source is saturated: then stars cut off at several radii are added (galaxies cut off are so rare that they are not).
 
     Returns
     -------
@@ -214,14 +214,13 @@ def _blends() -> tuple[list[np.ndarray], list[float]]:
 
 
 def _clipped_stars() -> list[np.ndarray]:
-    """Return stars whose profile is cut off at the level that it has at some radii."""
+    """Return stars of which nothing exceeds the level that they have at some radii."""
     step = 0.05
     axis = np.arange(-REACH, REACH + step / 2, step)
     x, y = axis[None, :], axis[:, None]
-    star, windows = _star_pixels(x, y), _windows(x, y)
+    pixels, windows = _star_pixels(x, y), _windows(x, y)
     rows = []
     for radius in _CLIPPED:
-        level = _star_pixels(np.array([[radius]]), np.array([[0.0]]))[0]
-        row = windows @ np.minimum(star, level)
+        row = windows @ np.minimum(pixels, _star_pixels(np.array([[radius]]), np.array([[0.0]]))[0])
         rows.append(row / row[REFERENCE])
     return rows

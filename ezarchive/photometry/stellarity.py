@@ -267,11 +267,14 @@ def _learn(seen: _Seen, weight: np.ndarray, spread: float) -> _Stars:
     some = replace(seen, **{name: getattr(seen, name)[used] for name in ("sums", "taken", "x", "y", "noise", "ratio")})
     precision = weight[used] / (1.0 / some.ratio**2 + 0.02**2)
     relative, trust = some.relative, np.ones(len(used))
+    shape_noise = seen.overlap[N_ROUND, N_ROUND] / seen.overlap[REFERENCE, REFERENCE]
     for _ in range(3):
         weighted = terms[used].T * (precision * trust)
         found = np.linalg.lstsq(weighted @ terms[used], weighted @ relative, rcond=None)[0]
         size, error = _size(some, terms[used] @ found)
-        trust = 1.0 / (1.0 + (size / np.hypot(error, max(spread, 0.01)) / 2.0) ** 2)
+        shape = relative[:, N_ROUND : N_ROUND + 2] - terms[used] @ found[:, N_ROUND : N_ROUND + 2]
+        odd = (size / np.hypot(error, max(spread, 0.01))) ** 2 + (shape**2).sum(axis=1) / (shape_noise / some.ratio**2 + 0.02**2)
+        trust = 1.0 / (1.0 + odd / 4.0)
     counted = weight[used] * trust
     scatter = max(float((counted * (size**2 - error**2)).sum() / counted.sum()), 0.0)
     # Ten stars' worth of a scatter of 1 % steadies that of a few.
