@@ -46,8 +46,9 @@ from ezarchive.frames.numbers import put_numbers, put_pointing, put_times
 from ezarchive.frames.record import Frame
 from ezarchive.frames.wcs import has_bad_coordinates, wcs_from_header
 
-__all__ = ["ReadFrame", "build_frame", "data_hash", "read_file", "read_header", "wcs_from_header"]
+__all__ = ["ReadFrame", "build_frame", "data_hash", "read_cards", "read_file", "read_header", "wcs_from_header"]
 
+_PRINTABLE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))
 _ZLIB_LEVEL = 2
 """Cards shrink by 3.6 at level 2 and by 4.1 at level 6, which takes twice the time."""
 
@@ -199,12 +200,17 @@ def read_header(path: str | os.PathLike[str], hdu: int = 0) -> fits.Header:
     FrameError
         If the file cannot be read or has no such HDU.
     """
-    with hdus.open_fits(path) as opened:
-        raw = _find(opened, hdu).raw
+    raw = read_cards(path, hdu).raw
     with warnings.catch_warnings():
         # Illegal cards are the index's business (quality bit BAD_CARDS), not that of everyone who looks at a header.
         warnings.simplefilter("ignore")
-        return fits.Header.fromstring(bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in raw))
+        return fits.Header.fromstring(raw.translate(_PRINTABLE))
+
+
+def read_cards(path: str | os.PathLike[str], hdu: int = 0) -> Cards:
+    """Return the cards of one HDU, as those of a plain image if it is tile-compressed; errors are those of `read_header`."""
+    with hdus.open_fits(path) as opened:
+        return Cards(_find(opened, hdu).raw)
 
 
 def data_hash(path: str | os.PathLike[str], hdu: int = 0) -> str:

@@ -18,12 +18,13 @@ from astropy.wcs import WCS
 
 from ezarchive import sky
 from ezarchive.errors import FrameError, InputError
-from ezarchive.frames.header import read_header
+from ezarchive.frames.header import read_cards, read_header
 from ezarchive.frames.record import Frame
 from ezarchive.frames.wcs import wcs_from_header
 from ezarchive.images.background import float_type
 from ezarchive.images.calculated_maps import MapCalculations
 from ezarchive.images.calculated_masks import MaskCalculations
+from ezarchive.images.cutouts import MappedPixels
 from ezarchive.images.pixelmap import checked_array
 from ezarchive.images.shown import Shown
 
@@ -86,7 +87,9 @@ class Image(Shown, MaskCalculations, MapCalculations):
         """The celestial WCS, None where there is none that works over the whole image."""
         if self.frame is not None and not self.frame.wcs_ok:
             return None
-        found = wcs_from_header(self.header)
+        # Most often the cards alone will do: to make a header of them takes longer than the WCS itself.
+        known = self.path is None or "header" in self.__dict__
+        found = wcs_from_header(self.header if known else read_cards(self.path, self.hdu))
         if found is None or self.frame is not None:
             return found
         ny, nx = self.shape
@@ -215,30 +218,12 @@ class Image(Shown, MaskCalculations, MapCalculations):
         """
         if "data" in self.__dict__:
             return self.data[rows, cols]
-        if self._mapped is not None:
-            return _native_copy(self._mapped[rows, cols])
-        sizes = [len(range(*part.indices(size))) for part, size in zip((rows, cols), self.shape, strict=True)]
-        if not all(sizes):
-            return np.empty(sizes, np.float32)
-        with self._opened() as unit:
-            _plane(unit, self._name)
-            return _native_copy(_section(unit, rows, cols))
+        return self._mapped.cut(rows, cols)
 
     @cached_property
-    def _mapped(self) -> np.ndarray | None:
-        """The pixels as they lie in the file, mapped into memory; None where they are scaled, or packed in tiles.
-
-        A file that is packed as a whole is read whole, once.
-        """
-        with self._opened() as unit:
-            shape, place = _plane(unit, self._name), unit.fileinfo()
-            if place is not None and place["file"].compression:
-                return self.load()
-            scaled = unit.header.get("BSCALE", 1) != 1 or unit.header.get("BZERO", 0) != 0 or unit.header["BITPIX"] > 0
-            if isinstance(unit, fits.CompImageHDU) or scaled or place is None:
-                return None
-            stored = np.dtype(f">f{-unit.header['BITPIX'] // 8}")
-            return np.memmap(self.path, stored, "r", place["datLoc"], shape[-2:])
+    def _mapped(self) -> MappedPixels:
+        """The pixels as they lie in the file; one that is compressed is read whole, once."""
+        return MappedPixels(self.path, self.hdu, self.load)
 
     def to_pixel(self, ra: float, dec: float) -> tuple[float, float]:
         """Return the 0-based pixel of an ICRS position.

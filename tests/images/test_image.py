@@ -321,5 +321,5 @@ class TestCut:
         fits.writeto(tmp_path / "a.fits", np.ones((500, 600), np.float32))
         with (tmp_path / "a.fits").open("r+b") as stream:
             stream.truncate(20000)
-        with pytest.raises(FrameError, match=r"a\.fits: pixels cannot be read"):
+        with pytest.raises(FrameError, match=r"a\.fits: HDU 0 needs"):
             Image(tmp_path / "a.fits").cut(slice(400, 500), slice(None))
