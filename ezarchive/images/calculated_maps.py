@@ -269,7 +269,8 @@ class MapCalculations(Calculations):
             guess = f"taken to be {noise.ASSUMED_BIAS_FRAMES}" if kind == "bias" else "taken to be as many as of the bias"
             name = images[kind].path or f"master {kind}"
             say(f"{name}: its header lacks the number of frames combined (NCOMBINE); {guess}", verbose and number is None)
-        flat_err = 0.0 if given[3] is None else given[3] if isinstance(given[3], (int, float)) else self._master("flaterr", given[3])
+        number = isinstance(given[3], (int, float, np.number)) and not isinstance(given[3], bool)
+        flat_err = 0.0 if given[3] is None else float(given[3]) if number else self._master("flaterr", given[3])
         masters = noise.Masters(**images, flat_err=flat_err, bias_frames=combined["bias"], dark_frames=combined["dark"])
         read_noise = getattr(self.frame, "read_noise", None) if readout_noise is None else readout_noise
         made = noise.propagated_noise(level, masters, gain=gain, read_noise=read_noise)

@@ -176,7 +176,7 @@ def cosmic_ray_mask(
     found = np.empty(data.shape, bool)
     # The search looks at most this far around a pixel; in strips it needs memory for a few rows only.
     reach = 12 * options.niter + 4
-    for rows in strips(data.shape, 1 << 23):
+    for rows in strips(data.shape, 1 << 22):
         wide = slice(max(rows.start - reach, 0), min(rows.stop + reach, data.shape[0]))
         part = np.array(data[wide], np.float32)
         bad = ~np.isfinite(part) if left_out is None else ~np.isfinite(part) | left_out.cut(wide, slice(None))
