@@ -131,6 +131,8 @@ def test_catalogs_show_calibrated_columns_and_no_file_changes(archive: Archive, 
     assert table["ZP_APER"].value[0] == values[7.0].value
     assert table["ZP_APER_1"].value[0] == values[5.0].value
     assert table["ZP_AUTO"].value[0] == values[None].value
+    first = archive.sql(f"SELECT depth FROM zero_points WHERE frame_id = {catalog.frame_id} AND aperture = 7")[0].depth
+    assert (catalog.info.depth, catalog.info.depth_aperture) == (first, pytest.approx(7))
     good = table[table["FLUX_APER_1"] > 0]
     mag = getattr(good["MAGSKY_APER_1"], "unmasked", good["MAGSKY_APER_1"]).value
     np.testing.assert_allclose(mag, values[5.0].value - 2.5 * np.log10(good["FLUX_APER_1"].value))

@@ -22,6 +22,7 @@ from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.database.rows import DIMENSIONS, STORED, Labels
 from ezarchive.database.runs import list_runs
 from ezarchive.database.tables import catalogs_table, frames_table
+from ezarchive.database.zeropoints import catalog_column
 from ezarchive.errors import InputError
 from ezarchive.frames.record import CALIBRATION_KINDS, KINDS, Frame
 
@@ -292,7 +293,7 @@ def catalogs(
     current : bool
         Only those that light curves use: one for each frame and method.
     """
-    columns = [catalog.c[name] for name in CatalogRow._fields]
+    columns = [catalog_column(name) for name in CatalogRow._fields]
     statement = sa.select(*columns)
     if run_id is not None:
         statement = statement.where(catalog.c.run_id == run_id)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from ezarchive import columns
 from ezarchive.database.models import NAME_IDS, NAME_TABLES, catalog, current_run, file, frame, frame_file, root
 from ezarchive.database.parts import chunks, in_ids, plain_rows
+from ezarchive.database.zeropoints import catalog_column
 from ezarchive.errors import UnknownNameError
 
 _PIECE = 10_000
@@ -119,7 +120,7 @@ def catalogs_table(
         Columns `CATALOG_FIELDS`; ``path`` is relative to the archive's home, ``apertures`` a list of diameters in arcsec. Current
         catalogs of frames that were replaced (`frames_table`) are left out: an exposure that was reduced anew counts once.
     """
-    statement = sa.select(*(catalog.c[name] for name in CATALOG_FIELDS))
+    statement = sa.select(*(catalog_column(name) for name in CATALOG_FIELDS))
     if run_id is not None:
         statement = statement.where(catalog.c.run_id == run_id)
     elif current:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
-from ezarchive.database.models import current_run, frame_file, recipe, run, zero_point
+from ezarchive.database.models import catalog, current_run, frame_file, recipe, run, zero_point
 from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.database.rows import clean_float, now
 from ezarchive.database.runs import canonical_json
-from ezarchive.magnitudes import ZeroPoint
+from ezarchive.magnitudes import SAME_APERTURE, ZeroPoint
 
 ZERO_POINT_FIELDS: dict[str, pa.DataType] = {
     "frame_id": pa.int64(),
@@ -89,6 +89,17 @@ def _values(row: NewZeroPoint) -> dict[str, Any]:
     values = row._asdict() | {"created": now(), "n_stars": int(row.n_stars)}
     values |= {name: clean_float(values[name]) for name in _NUMBERS}
     return values | {"details": None if row.details is None else canonical_json(row.details)}
+
+
+def catalog_column(name: str) -> sa.ColumnElement[Any]:
+    """Return a column of ``catalog``; its depth with the newest zero point that its own stars gave, else as it was measured."""
+    if name != "depth":
+        return catalog.c[name]
+    size = catalog.c.depth_aperture
+    same = (zero_point.c.catalog_id == catalog.c.catalog_id, zero_point.c.measure == "APER")
+    near = sa.func.abs(zero_point.c.aperture - size) <= SAME_APERTURE * size
+    newest = sa.select(zero_point.c.depth).where(*same, near).order_by(zero_point.c.run_id.desc()).limit(1)
+    return sa.func.coalesce(newest.correlate(catalog).scalar_subquery(), catalog.c.depth).label("depth")
 
 
 def calibrated(conn: sa.Connection, recipe_id: int, catalog_ids: Iterable[int]) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ezarchive.database import runs, zeropoints
+from ezarchive.database import queries, runs, zeropoints
 from ezarchive.database.zeropoints import NewZeroPoint
 from ezarchive.frames.record import Frame
 from ezarchive.magnitudes import ZeroPoint
@@ -106,6 +106,19 @@ def test_what_is_left_is_what_counts_now_and_lacks_the_recipe(conn):
     assert zeropoints.uncalibrated(conn, recipe, "sex") == ([2, 3], 3)
     conn.exec_driver_sql("DELETE FROM frame_file WHERE frame_id = 3")
     assert zeropoints.uncalibrated(conn, recipe, "sex") == ([2], 2)
+
+
+def test_the_depth_of_a_catalog_is_that_of_its_own_newest_zero_point(conn):
+    one, two = new_run(conn, a=1), new_run(conn, a=2)
+    aperture = {"measure": "APER", "aperture": 5.0}
+    conn.exec_driver_sql("UPDATE catalog SET depth = 17.0, depth_aperture = 5.02 WHERE frame_id < 3")
+    zeropoints.add_zero_points(conn, [row(1, two, depth=19.0, **aperture), row(2, one, "APER", 7.0, depth=20.0), row(2, one, depth=21.0)])
+    zeropoints.add_zero_points(conn, [row(1, one, depth=18.0, **aperture)])
+    wanted = {(1, "sex"): 19.0, (1, "photutils"): 17.0, (2, "sex"): 17.0, (3, "sex"): None}
+    assert {(found.frame_id, found.method): found.depth for found in queries.catalogs(conn)} == wanted
+    table = queries.catalogs_table(conn, frame_ids=[1, 2, 3])
+    names = ("frame_id", "method", "depth")
+    assert {(a, b): c for a, b, c in zip(*(table[name].to_pylist() for name in names), strict=True)} == wanted
 
 
 def test_details_and_numbers_that_are_none(conn):
