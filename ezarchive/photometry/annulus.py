@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -90,6 +91,7 @@ def measure_rings(stamps: Stamps, inner: Ellipses, outer: Ellipses, clipping: Cl
     return Ring(level, error, sigma, count)
 
 
+@lru_cache(maxsize=16)
 def remaining_sigma(clip: float) -> float:
     """Return the standard deviation that is left of a unit Gaussian clipped again and again.
 
