@@ -26,9 +26,10 @@ from ezarchive.files import atomic_write, sha256_file
 from ezarchive.frames.record import Frame
 from ezarchive.images.image import Image
 from ezarchive.images.mapfile import MapLike, pack, read_map
+from ezarchive.images.skin import MAP_KINDS
 
-KINDS = ("background", "rms", "mask", "errormap", "invalidmask", "saturatedmask", "crmask")
-"""Kinds of stored maps; ``mask`` is of circles and sources. A background that is a mesh holds the noise of the sky too (``.rms()``)."""
+KINDS = MAP_KINDS
+"""Kinds of stored maps."""
 
 _PACKAGES = ("ezarchive", "numpy", "sep")
 

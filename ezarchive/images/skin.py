@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ezarchive.frames.record import Frame
     from ezarchive.images.image import Image
 
+MAP_KINDS = ("background", "rms", "mask", "errormap", "invalidmask", "saturatedmask", "crmask")
+"""Kinds of maps; ``mask`` is of circles and sources. A background that is a mesh holds the noise of the sky too (``.rms()``)."""
+
 _LEVELS = (MeshBackground, PixelMap)
 _NOISES = (MeshBackground, PixelMap, PropagatedNoise)
 
@@ -96,6 +99,35 @@ class Calculations:
     def crmask(self) -> Mask | None:
         """The mask of cosmic rays, calculated or stored last; None without any."""
         return self._map("crmask")
+
+    def write_map(self, kind: str, save_path: str | os.PathLike[str]) -> Path:
+        """Write a map of this image as a FITS file: all its pixels, and the cards (WCS, exposure) of the image.
+
+        Parameters
+        ----------
+        kind : {"background", "rms", "errormap", "mask", "invalidmask", "saturatedmask", "crmask"}
+            Of what was calculated or stored last; pixels of a mask are bytes, 1 is bad.
+        save_path : path
+            With the suffix ``.fits``, outside the data roots; what is there already is replaced when the new file is whole.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InputError
+            If there is no such map, or the path will not do.
+        """
+        if kind not in MAP_KINDS:
+            raise InputError(f"kind={kind!r}: must be one of {', '.join(MAP_KINDS)}")
+        found = self._map(kind)
+        if found is None:
+            raise InputError(f"kind={kind!r}: {self._title} has none; it must be calculated first")
+        path = self._may_write(Path(save_path))
+        if isinstance(found, MeshBackground):
+            return found.to_fits(path, self.header, what="level" if kind == "background" else "rms")
+        return found.to_fits(path, self.header)
 
     @property
     def _kept(self) -> dict[str, Any]:

@@ -260,6 +260,17 @@ def test_saved_maps_come_back(image, toy):
     assert [item is not None for item in frames.bkgrms] == [False, True]
 
 
+def test_full_maps_carry_the_wcs_and_stay_out_of_the_roots(image, toy, tmp_path):
+    bkg = image.calculate_bkg(**QUIET)
+    path = image.write_map("background", tmp_path / "level.fits")
+    level = Image(path)
+    np.testing.assert_array_equal(level.data, bkg.level())
+    here, there = (item.wcs.pixel_to_world(30.0, 150.0) for item in (image, level))
+    assert here.separation(there).arcsec < 1e-6
+    with pytest.raises(InputError, match="must not lie in data root 'scidata'"):
+        image.write_map("background", toy.made.scidata / "level.fits")
+
+
 def test_a_master_that_is_gone_is_told(toy, monkeypatch):
     image = DataBrowser(toy.archive, "scidata").images()[1]
     image.calculate_bkgrms_from_propagation(image.calculate_bkg(**QUIET), save=True, **QUIET)

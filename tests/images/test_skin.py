@@ -153,6 +153,19 @@ def test_it_travels_with_what_was_calculated(image):
     np.testing.assert_array_equal(again.errormap.rms(), image.errormap.rms())
 
 
+def test_full_maps_as_fits(image, tmp_path):
+    sources = image.calculate_sourcemask(**QUIET)
+    bkg, rms = image.calculate_bkg(sources, box_size=40, **QUIET), image.calculate_bkgrms(sources, box_size=30, **QUIET)
+    errors = image.calculate_errormap(**QUIET)
+    for kind, wanted in (("background", bkg.level()), ("rms", rms.rms()), ("errormap", errors.rms()), ("mask", sources.to_array())):
+        path = image.write_map(kind, tmp_path / f"{kind}.fits")
+        np.testing.assert_array_equal(fits.getdata(path), wanted)
+    with pytest.raises(InputError, match="kind='crmask': .* has none; it must be calculated first"):
+        image.write_map("crmask", tmp_path / "a.fits")
+    with pytest.raises(InputError, match="kind='noise': must be one of background, rms, mask"):
+        image.write_map("noise", tmp_path / "a.fits")
+
+
 def test_pixels_are_not_kept(pixels, tmp_path):
     fits.writeto(tmp_path / "a.fits", pixels)
     image = Image(tmp_path / "a.fits", frame=Frame(naxis1=SHAPE[1], naxis2=SHAPE[0], gain=2.0))
