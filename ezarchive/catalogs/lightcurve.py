@@ -17,7 +17,8 @@ _FIRST = ("mjd_mid", "filter", "telname", "flux", "flux_err", "mag", "mag_err", 
 
 _FORMATS = {
     "mjd_mid": ".6f", "ra": ".6f", "dec": ".6f", "flux": ".6g", "flux_err": ".4g", "mag_inst": ".4f", "mag_inst_err": ".4f", "mag": ".4f",
-    "mag_err": ".4f", "flux_ujy": ".6g", "flux_ujy_err": ".4g", "mag_limit": ".3f", "snr": ".1f", "separation": ".3f",
+    "mag_err": ".4f", "flux_ujy": ".6g", "flux_ujy_err": ".4g", "mag_limit": ".3f", "snr": ".1f", "separation": ".3f", "zero_point": ".4f",
+    "zero_point_err": ".4f",
 }  # fmt: skip
 """How many digits are printed; the values keep all of theirs."""
 

@@ -84,7 +84,8 @@ class Engine:
         self._connection = connect(self.limits.memory_gb)
         self._connection.register("frames", self._frames)
         self._connection.register("catalogs", self._catalogs)
-        self._connection.register("zero_points", _conform(zero_points or {}, views.ZERO_POINTS_SCHEMA, "zero_points"))
+        self._zero_points = _conform(zero_points or {}, views.ZERO_POINTS_SCHEMA, "zero_points")
+        self._connection.register("zero_points", self._zero_points)
         for macro in views.MACROS:
             self._connection.execute(macro)
         for view in _MEASURED:
@@ -181,7 +182,9 @@ class Engine:
 
     def _links_of(self, diameter: float) -> pa.Table:
         if self._links is None or self._links[0] != diameter:
-            self._connection.register("_placed", views.placed(self._catalogs, diameter))
+            placed = views.placed(self._catalogs, diameter)
+            self._connection.register("_placed", placed)
+            self._connection.register("_fitting", views.fitting(placed, self._zero_points))
             self._connection.register("_rates", views.rates(self._frames))
             links = self._connection.sql(views.LINKS).to_arrow_table()
             self._connection.register("_links", links)

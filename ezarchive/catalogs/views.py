@@ -170,34 +170,24 @@ def _nulls(columns: Sequence[Column]) -> str:
     return ", ".join(f'CAST(NULL AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in columns)
 
 
+_HEADER = f"abs(f.zero_point_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture AND f.zero_point IS NOT NULL"
 LINKS = f"""
-    WITH fitting AS (
-        SELECT c.catalog_id, z.value, z.error, z.value + z.ab_offset AS ab, z.depth, row_number() OVER (PARTITION BY c.catalog_id
-            ORDER BY z.method IS DISTINCT FROM c.method, abs(z.aperture - c.aperture), z.run_id DESC) AS place
-        FROM _placed c JOIN zero_points z USING (frame_id)
-        WHERE z.measure = 'APER' AND abs(z.aperture - c.aperture) <= {SAME_APERTURE} * c.aperture
-    ), known AS (
-        SELECT c.*, f.* EXCLUDE (frame_id, path, depth, depth_aperture, seeing, zero_point),
-            z.value IS NOT NULL AS stored, z.value, z.error, z.ab, z.depth AS stored_depth,
-            CASE WHEN abs(f.zero_point_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture THEN f.zero_point END AS header,
-            CASE WHEN abs(f.depth_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture THEN f.depth END AS header_depth
-        FROM _placed c LEFT JOIN frames f USING (frame_id) LEFT JOIN fitting z ON z.catalog_id = c.catalog_id AND z.place = 1
-    )
     SELECT c.catalog_id, c.frame_id, c.run_id, c.method, c.path, c.place, c.aperture,
-        c.telname, c.filter, c.mjd_mid, c.exptime, c.ra AS frame_ra, c.dec AS frame_dec, c.radius AS frame_radius,
-        CASE WHEN coalesce(r.rate, false) THEN 1.0 WHEN c.exptime > 0 THEN c.exptime END AS per,
-        CASE WHEN stored THEN value ELSE header END AS zero_point,
-        CASE WHEN stored THEN error WHEN header IS NOT NULL THEN zero_point_err END AS zero_point_err,
-        CASE WHEN stored THEN ab WHEN upper(zero_point_system) = 'AB' THEN header END AS zero_point_ab,
-        CASE WHEN stored THEN stored_depth WHEN header IS NOT NULL THEN
+        f.telname, f.filter, f.mjd_mid, f.exptime, f.ra AS frame_ra, f.dec AS frame_dec, f.radius AS frame_radius,
+        CASE WHEN coalesce(r.rate, false) THEN 1.0 WHEN f.exptime > 0 THEN f.exptime END AS per,
+        CASE WHEN z.catalog_id IS NOT NULL THEN z.value WHEN {_HEADER} THEN f.zero_point END AS zero_point,
+        CASE WHEN z.catalog_id IS NOT NULL THEN z.error WHEN {_HEADER} THEN f.zero_point_err END AS zero_point_err,
+        CASE WHEN z.catalog_id IS NOT NULL THEN z.ab WHEN {_HEADER} AND upper(f.zero_point_system) = 'AB' THEN f.zero_point END
+            AS zero_point_ab,
+        CASE WHEN z.catalog_id IS NOT NULL THEN z.depth WHEN {_HEADER} THEN
             CASE WHEN abs(c.depth_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture AND c.depth IS NOT NULL THEN c.depth
-                 ELSE header_depth END END AS mag_limit
-    FROM known c LEFT JOIN _rates r ON c.bunit = r.bunit
+                 WHEN abs(f.depth_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture THEN f.depth END END AS mag_limit
+    FROM _placed c LEFT JOIN frames f USING (frame_id) LEFT JOIN _rates r ON f.bunit = r.bunit LEFT JOIN _fitting z USING (catalog_id)
     ORDER BY c.catalog_id
 """
 """One row a catalog with what its measurements need of the frame; ``per`` is what fluxes are divided by.
 
-A stored zero point of the aperture comes before the header's: one made of a catalog of the same method first, then the nearest in size.
+A stored zero point of the aperture (`fitting`) comes before the header's.
 """
 
 
@@ -233,6 +223,38 @@ def placed(catalogs: pa.Table, diameter: float) -> pa.Table:
     found[owner] = values[near][first]
     table = catalogs.append_column("place", pa.array(place, pa.int32(), mask=place < 0))
     return table.append_column("aperture", pa.array(found, pa.float64(), mask=place < 0))
+
+
+def fitting(catalogs: pa.Table, zero_points: pa.Table) -> pa.Table:
+    """Return the stored zero point of the aperture of each catalog that has one.
+
+    Parameters
+    ----------
+    catalogs : pyarrow.Table
+        Of `placed`.
+    zero_points : pyarrow.Table
+        The view ``zero_points``.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``catalog_id value error ab depth``. One made of a catalog of the same method comes first, then the nearest in size, then the
+        newest.
+    """
+    circles = zero_points.filter(pc.equal(zero_points["measure"], "APER"))
+    circles = circles.select(["frame_id", "run_id", "method", "aperture", "value", "error", "ab_offset", "depth"])
+    sized = catalogs.filter(pc.is_valid(catalogs["aperture"])) if len(circles) else catalogs.slice(0, 0)
+    sized = sized.select(["catalog_id", "frame_id", "method", "aperture"])
+    both = sized.join(circles, "frame_id", join_type="inner", left_suffix="_c", right_suffix="_z", use_threads=False)
+    off = pc.abs(pc.subtract(both["aperture_z"], both["aperture_c"]))
+    near = pc.less_equal(off, pc.multiply(both["aperture_c"], SAME_APERTURE))
+    both = both.append_column("off", off).append_column("other", pc.not_equal(both["method_z"], both["method_c"])).filter(near)
+    keys = [("catalog_id", "ascending"), ("other", "ascending"), ("off", "ascending"), ("run_id", "descending")]
+    both = both.take(pc.sort_indices(both, sort_keys=keys))
+    _, first = np.unique(both["catalog_id"].to_numpy(), return_index=True)
+    found = both.take(pa.array(first))
+    names = ("catalog_id", "value", "error", "depth")
+    return pa.table({"ab": pc.add(found["value"], found["ab_offset"]), **{name: found[name] for name in names}})
 
 
 def rates(frames: pa.Table) -> pa.Table:
