@@ -327,6 +327,25 @@ class TestPixels:
             found = measure(pixels, x[:40], y[:40], (6.0,), **known)
             np.testing.assert_array_equal(found["FLUX_APER"].value, expected["FLUX_APER"].value[:40])
 
+    def test_scaled_unsigned_and_blank_files(self, scene, tmp_path):
+        data, _, x, y = scene
+        stored = np.clip(np.rint((data - 200) * 100), 1, 65000).astype(np.uint16)
+        stored[150, 130], y[0], x[0] = 7, 151.0, 129.0
+        unit = fits.PrimaryHDU(stored)
+        unit.header["BLANK"] = 7 - 32768
+        unit.writeto(tmp_path / "unsigned.fits")
+        unit = fits.PrimaryHDU((stored.astype(np.int32) - 32768).astype(np.int16))
+        unit.header["BLANK"], unit.header["BSCALE"], unit.header["BZERO"] = 7 - 32768, 0.01, 327.68 + 200
+        unit.writeto(tmp_path / "scaled.fits")
+        net = stored / 100.0
+        net[150, 130] = np.nan
+        expected = measure(net, x, y, background=100.0, noise=4.0)
+        assert "NOT_FINITE" in names(expected["FLAGS_APER"][0])
+        for name, factor, level in (("unsigned", 100.0, 10_000.0), ("scaled", 1.0, 300.0)):
+            found = measure(Image(tmp_path / f"{name}.fits"), x, y, background=level, noise=4.0 * factor)
+            np.testing.assert_allclose(found["FLUX_APER"].value / factor, expected["FLUX_APER"].value, atol=0.01)
+            np.testing.assert_array_equal(found["FLAGS_APER"] & 15, expected["FLAGS_APER"] & 15)
+
     def test_masks_of_all_kinds(self, scene, rng):
         data, _, x, y = scene
         bits = rng.random(data.shape) < 0.1
