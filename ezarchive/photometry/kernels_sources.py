@@ -65,7 +65,7 @@ def measure(image, shapes, peak, least, ceiling, members, settings, results):
     results : Results
         Filled.
     """
-    bins = np.empty((7, 64))
+    bins, places = np.empty((6, 64)), np.empty(32, np.int32)
     rows = np.empty((4, max(image.data.shape) + 4))
     status = image.status
     for i in range(len(shapes)):
@@ -79,7 +79,7 @@ def measure(image, shapes, peak, least, ceiling, members, settings, results):
         out[FWHM] = width(image.data, source, members, first, last, peak[i], settings.analysis * least[i], ceiling[i])
         out[KRON], crowded, cut = kron_radius(image, source, settings.factor, settings.minimum, rows[0])
         out[AUTO], out[AUTO_VARIANCE], crowded_too, cut_too, holed = kron_flux(image, source, out[KRON])
-        out[HALF_LIGHT], out[RADIUS] = growth_radii(image, source, out[AUTO], settings.fraction, bins)
+        out[HALF_LIGHT], out[RADIUS] = growth_radii(image, source, out[AUTO], settings.fraction, bins, places)
         out[XWIN], out[YWIN], window_cut = windowed(image, source, out[HALF_LIGHT], rows)
         circle_cut = circles(
             image, source, settings.radii, rows, results.flux[i], results.variance[i], results.area[i], results.status[i]
