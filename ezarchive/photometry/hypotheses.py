@@ -29,7 +29,8 @@ _DISC_WEIGHT = np.array([0.00552, 0.05091, 0.22485, 0.46259, 0.25495])
 _DISC_VARIANCE = np.array([0.01171, 0.07332, 0.27873, 0.84602, 2.30009])
 """Gaussians that make an exponential disc of unit half-light radius (Hogg & Lang 2013, PASP 125, 719, do the same)."""
 
-_SIZES = (0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8, 1.13, 1.6)
+# Half-light radii and their shares; hardly any galaxy is so small that nothing tells it from a star.
+_SIZES = ((0.1, 0.3), (0.14, 0.5), (0.2, 1.0), (0.28, 1.0), (0.4, 1.0), (0.56, 1.0), (0.8, 1.0), (1.13, 1.0), (1.6, 1.0))
 _ROUND_SHARE = 0.3
 _FLATTENED = ((0.65, 4), (0.35, 6))
 # Distance, flux ratio and share of neighbours that are not detected apart: near ones may be bright, far ones must be faint.
@@ -187,14 +188,14 @@ def _galaxies() -> tuple[list[np.ndarray], list[float]]:
     for ratio, n in _FLATTENED:
         shapes += [(ratio, np.pi * k / n, (1 - _ROUND_SHARE) / len(_FLATTENED) / n) for k in range(n)]
     rows, priors = [], []
-    for size in _SIZES:
+    for size, share_of_size in _SIZES:
         for ratio, angle, share in shapes:
             cos, sin = np.cos(angle), np.sin(angle)
             xx, yy = size**2 * (cos**2 + (ratio * sin) ** 2), size**2 * (sin**2 + (ratio * cos) ** 2)
             xy = size**2 * (1 - ratio**2) * cos * sin
             row = sum(w * _respond(0, 0, v * xx, v * xy, v * yy) for w, v in zip(_DISC_WEIGHT, _DISC_VARIANCE, strict=True))
             rows.append(row / row[REFERENCE])
-            priors.append(0.5 * share / len(_SIZES))
+            priors.append(0.5 * share * share_of_size / sum(part for _, part in _SIZES))
     return rows, priors
 
 

@@ -46,17 +46,30 @@ def _profiles(offset, fwhm, half, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**_JIT)
-def _read_mirrored(data, bad, column, line, mirrored, half, row):  # type: ignore[no-untyped-def]
-    """Copy a row of pixels around a column; what is off the image or bad is taken from the mirror image through the centre."""
+def _between(data, bad, x, y):  # type: ignore[no-untyped-def]
+    """Interpolate between the four pixels around a place; without those that are off the image or bad, 0 where all are."""
     ny, nx = data.shape
-    masked = bad.size > 0
+    x0, y0 = int(np.floor(x)), int(np.floor(y))
+    total, weights = 0.0, 0.0
+    for j in range(y0, y0 + 2):
+        for i in range(x0, x0 + 2):
+            if 0 <= i < nx and 0 <= j < ny and not (bad.size > 0 and bad[j, i]):
+                weight = (1.0 - abs(x - i)) * (1.0 - abs(y - j))
+                total, weights = total + weight * data[j, i], weights + weight
+    return total / weights if weights > 0.25 else 0.0
+
+
+@njit(**_JIT)
+def _read_mirrored(data, bad, x, y, line, half, row):  # type: ignore[no-untyped-def]
+    """Copy a row of pixels around a column; what is off the image or bad is taken from the mirror image through the centre (x, y)."""
+    ny, nx = data.shape
+    column = int(np.floor(x + 0.5)) - half
     for j in range(2 * half + 1):
-        x, y = column - half + j, line
-        good = 0 <= x < nx and 0 <= y < ny and not (masked and bad[y, x])
-        if not good:
-            x, y = column + half - j, mirrored
-            good = 0 <= x < nx and 0 <= y < ny and not (masked and bad[y, x])
-        row[j] = data[y, x] if good else 0.0
+        i = column + j
+        if 0 <= i < nx and 0 <= line < ny and not (bad.size > 0 and bad[line, i]):
+            row[j] = data[line, i]
+        else:
+            row[j] = _between(data, bad, 2.0 * x - i, 2.0 * y - line)
 
 
 @njit(**_JIT)
@@ -116,7 +129,7 @@ def window_sums(data, bad, x, y, fwhm, half, sums, dipole):  # type: ignore[no-u
                 for j in range(width):
                     row[j] = pixels[j]
             else:
-                _read_mirrored(data, bad, column, line - half + r, line + half - r, half, row)
+                _read_mirrored(data, bad, x[i], y[i], line - half + r, half, row)
             _add_row(row, down, r, columns)
         for k in range(N_ROUND):
             sums[i, k] = _dot(along[0, k], columns[0, k])

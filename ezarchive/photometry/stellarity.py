@@ -293,7 +293,7 @@ def _log_odds(seen: _Seen, stars: _Stars, index: np.ndarray, gain: float | None,
     # All sources are judged by the star in the middle: what the place adds is taken off.
     sums = (sums - amount[:, None] * (rows - mean)) / noise[:, None]
     taken = seen.taken[index] / noise[:, None]
-    ratio = np.clip(amount / noise, _RATIOS[0], _RATIOS[-1])
+    ratio = np.clip(np.nan_to_num(amount / noise), _RATIOS[0], _RATIOS[-1])
     bins = np.rint(np.log(ratio / _RATIOS[0]) / np.log(_RATIOS[1] / _RATIOS[0])).astype(np.int64)
     models = _noise_models(seen, stars.spread, mean + what.rows, gain)
     return kernels.log_odds(sums, taken, bins, *models, what.log_prior, what.n_stars, _DOUBT)
