@@ -171,6 +171,9 @@ def calibrate(  # noqa: PLR0913  what a user says of reference, method and fit
         with driver.crew(None, count, None, _BYTES, len(todo)) as team:
             tasks = _tasks(archive, todo, run.run_id, settings, stars, figures=figures)
             work.work(calibrate_frame, tasks, len(todo), team, progress)
+        with archive.database.begin() as conn:
+            counts = {"n_calibrated": len(work.measured), "n_failed": len(work.failed), "n_zero_points": work.sources}
+            runs.close_run(conn, run.run_id, counts)
     return CalibrationReport(
         run.run_id, len(work.measured), meant - len(todo), tuple(work.failed), tuple(work.notes), work.sources,
         time.monotonic() - started, tuple(work.measured),

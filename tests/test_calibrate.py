@@ -156,6 +156,15 @@ def test_what_is_done_is_not_done_again(archive: Archive, reference: Table) -> N
     changed = reference.copy()
     changed["r_mag"] += 0.5
     assert run(archive, changed, [1]).calibrated == 1
+    counts = archive.runs()[0].counts
+    assert '"n_calibrated": 1' in counts
+    assert '"n_failed": 0' in counts
+
+
+def test_a_reference_without_stars_is_no_error_of_the_archive(archive: Archive, reference: Table) -> None:
+    report = run(archive, reference[:0])
+    assert {code for _, code, _ in report.failed} == {"no_reference_star"}
+    assert "of one of its 0 stars with a magnitude" in report.failed[0][2]
 
 
 def test_a_frame_that_was_measured_anew_is_calibrated_anew(archive: Archive, reference: Table) -> None:

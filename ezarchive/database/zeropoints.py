@@ -142,13 +142,14 @@ def of_frames(conn: sa.Connection, frame_ids: Iterable[int], *, method: str | No
     -------
     dict
         frame_id -> zero points, for ``catalogs.calibrated.add_zero_points``; a frame that was not calibrated has none. ``AUTO`` of another
-        method is left out where a ``method`` of detection is given: its ellipses are others.
+        method is left out where a ``method`` of detection is given: its ellipses are others. (So are those of another ``kron_factor``: a
+        frame that is measured anew with one must be calibrated anew.)
     """
     names = ("frame_id", "method", "run_id", *ZeroPoint._fields)
     found: dict[int, list[tuple[Any, ...]]] = {}
     for part in chunks(frame_ids):
         statement = _current().with_only_columns(*(zero_point.c[name] for name in names)).where(in_ids(zero_point.c.frame_id, part))
-        for row in conn.execute(statement):
+        for row in conn.execute(statement.order_by(zero_point.c.zero_point_id)):
             found.setdefault(row.frame_id, []).append(tuple(row))
     strict = method in _DETECTION
     return {
