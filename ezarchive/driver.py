@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ezarchive import maps, pool
 from ezarchive.database import filerows, runs, troubles
 from ezarchive.errors import CodedError, MeasurementError
-from ezarchive.files import is_temporary
+from ezarchive.files import is_temporary, sync_files
 from ezarchive.frames.record import Frame
 from ezarchive.maps import StoredMap
 
@@ -139,10 +139,14 @@ class Driver:
         Path, code and message.
     sources : int
         Rows of the catalogs.
+    synced : bool
+        Whether the workers make their files durable; else that is done here, before the rows that name them.
     """
 
-    def __init__(self, archive: Archive, run_id: int, method: str, *, targets: str = "", stage: str = "measure") -> None:
-        self.archive, self.run_id, self.method, self.targets, self.stage = archive, run_id, method, targets, stage
+    def __init__(
+        self, archive: Archive, run_id: int, method: str, *, targets: str = "", stage: str = "measure", synced: bool = True
+    ) -> None:
+        self.archive, self.run_id, self.method, self.targets, self.stage, self.synced = archive, run_id, method, targets, stage, synced
         self.measured: list[int] = []
         self.failed: list[tuple[str, str, str]] = []
         self.sources = 0
@@ -183,6 +187,8 @@ class Driver:
         if not good and not bad:
             return
         failures = [self._failure(task, error) for task, error in bad]
+        if not self.synced:  # the workers left it to be done for many files at once
+            sync_files(self.archive.home / task.relpath for task, _ in good)
         with self.archive.database.begin() as conn:
             maps.record_maps(conn, [result.mesh for _, result in good if result.mesh is not None])
             runs.add_catalogs(conn, [self._row(task, result) for task, result in good])

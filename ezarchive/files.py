@@ -7,13 +7,15 @@ point there is either the old file, or the new one, and at most a dot-file besid
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,7 @@ from urllib.parse import quote, unquote
 from ezarchive.errors import FrameError, InputError, LockedError
 
 CHUNK = 1 << 20
+_FEW_FILES = 4
 MAX_PART_BYTES = 200
 """Longest encoded path component: it leaves room for ``.<frame_id>.parquet`` and a temporary name in the usual 255 bytes."""
 
@@ -31,13 +34,16 @@ _SHORTENED = "%~"
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
+def atomic_write(path: Path | str, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a file whole or not at all.
 
     Parameters
     ----------
     path : path
         Its final name. Missing folders are made. What is there already is replaced when the block ends well.
+    durable : bool
+        Whether it must have reached the disk at the end; False where `sync_files` follows, for many files at once. A power failure
+        before that may leave a torn file under the final name.
 
     Yields
     ------
@@ -68,12 +74,14 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
             with stream:
                 yield stream
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except OSError as err:
         if err.filename is None or str(err.filename) == str(temporary):
             raise OSError(err.errno, f"{err.strerror}; nothing was written", str(path)) from err
@@ -107,6 +115,29 @@ def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Make files and their names durable: all of a file system at once where that is possible (Linux), else one by one."""
+    listed = list(paths)
+    if len(listed) > _FEW_FILES and _sync_file_system(listed[0].parent):
+        return
+    for path in listed:
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+    for folder in {path.parent for path in listed}:
+        sync_folder(folder)
+
+
+def _sync_file_system(folder: Path) -> bool:
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if sys.platform == "linux" else None
+    if call is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return call(descriptor) == 0
     finally:
         os.close(descriptor)
 

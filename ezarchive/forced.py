@@ -122,9 +122,10 @@ def forced(  # noqa: PLR0913 - the words of a user
         run_id, plan, meant = work.plan(frames, again=again)
         if run_id is None:
             return BatchReport(method, None, 0, meant[0], (), 0, time.monotonic() - started, uncovered=meant[1])
-        made = Driver(archive, run_id, method, targets=work.key, stage="forced")
         with driver.crew(executor, workers, memory_gb, BYTES_PER_WORKER, len(plan)) as team:
-            made.work(forced_frame, work.tasks(run_id, plan), len(plan), team, progress)
+            # On this machine one call makes many files durable; what other machines have written only they can.
+            made = Driver(archive, run_id, method, targets=work.key, stage="forced", synced=team.client is not None)
+            made.work(forced_frame, work.tasks(run_id, plan, durable=made.synced), len(plan), team, progress)
     return BatchReport(
         method, run_id, len(made.measured), meant[0], tuple(made.failed), made.sources, time.monotonic() - started, tuple(made.measured),
         uncovered=meant[1],
@@ -234,7 +235,7 @@ class _Forced:
         row = targetlists.TargetList(self.digest, self.name, relative, len(self.listed), sha256_file(self.archive.home / relative))
         targetlists.add(conn, row)
 
-    def tasks(self, run_id: int, plan: Sequence[_Plan]) -> Iterator[ForcedTask]:
+    def tasks(self, run_id: int, plan: Sequence[_Plan], *, durable: bool) -> Iterator[ForcedTask]:
         """Yield the tasks, with what the archive knows of the sky of each frame."""
         provenance = {
             "method": self.method, "recipe_id": self.recipe_id, "parameters": self.parameters, "versions": driver.versions(),
@@ -251,7 +252,7 @@ class _Forced:
                     frame=frame, run_id=run_id, home=home, relpath=relative,
                     targets=replace(self.listed[item.rows], extra=_NO_EXTRA),
                     axes=None if self.axes is None else self.axes[item.rows], options=self.options,
-                    provenance=provenance, **known[frame.frame_id],
+                    provenance=provenance, durable=durable, **known[frame.frame_id],
                 )  # fmt: skip
 
     def _known(self, frame_ids: list[int]) -> dict[int, dict[str, Any]]:

@@ -27,7 +27,10 @@ from ezarchive.targets import Targets
 
 @dataclass(frozen=True, kw_only=True)
 class ForcedTask:
-    """One frame and its targets, with all that a worker needs; paths are relative to the home."""
+    """One frame and its targets, with all that a worker needs; paths are relative to the home.
+
+    ``durable`` as of `ezarchive.files.atomic_write`.
+    """
 
     frame: Frame
     run_id: int
@@ -41,6 +44,7 @@ class ForcedTask:
     catalog: str | None
     seeing: float | None
     saturation_origin: str | None
+    durable: bool = True
 
 
 def forced_frame(task: ForcedTask) -> Done:
@@ -78,7 +82,8 @@ def forced_frame(task: ForcedTask) -> Done:
     found = measure_positions(Image(frame.path, frame.hdu, frame=frame), task.targets, options, around, axes=task.axes)
     link = {column.name: getattr(frame, column.name, None) for column in columns.CATALOG_LINK} | {"run_id": task.run_id}
     summary = {"apertures": list(found.apertures)}
-    written = parquet.write_catalog(path, found.table, link=link, provenance={**identity, **summary})
+    named = {column.name: values for column, values in found.columns.items()}
+    written = parquet.write_catalog(path, named, link=link, provenance={**identity, **summary}, durable=task.durable)
     return Done(rows=written.rows, sha256=written.sha256, seeing=None, depth=None, depth_aperture=None, apertures=found.apertures)
 
 

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from astropy.table import QTable, hstack
+from astropy.table import QTable
 
 from ezarchive import columns, sky
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.images.image import Image
-from ezarchive.measureoptions import aperture_list, as_option, diameters_in_pixels, with_numbers
+from ezarchive.measureoptions import aperture_list, as_option, diameters_in_pixels
 from ezarchive.photometry import forced
 from ezarchive.photometry.forced import ForcedOptions
+from ezarchive.photometry.forcedtable import Named, as_table
 from ezarchive.targets import Targets
 
 METHODS = ("circular", "elliptical")
@@ -156,10 +157,15 @@ def list_digest(targets: Targets, axes: Axes | None = None) -> str:
 
 @dataclass(frozen=True)
 class AtPositions:
-    """A table of ``columns.FORCED`` with what follows it, and the diameters of its circles in arcsec (None without a scale)."""
+    """The columns of ``columns.FORCED`` with what follows them, and the diameters of circles in arcsec (None without a scale)."""
 
-    table: QTable
+    columns: Named
     apertures: tuple[float | None, ...] = ()
+
+    @property
+    def table(self) -> QTable:
+        """The columns as a table."""
+        return as_table(self.columns)
 
 
 def measure_positions(
@@ -202,11 +208,11 @@ def measure_positions(
         a, b = (_axis(image, options, scale, value) for value in (axes.sma, axes.smi))
         if options.axes_unit == "arcsec" and image.wcs is None:
             plain = _forced_options(image, options, around, annulus_ratio=ratio, axes_unit="pixel")
-        return AtPositions(forced.elliptical(image, x, y, a, b, axes.theta, plain, **known))
+        return AtPositions(forced.elliptical(image, x, y, a, b, axes.theta, plain, bare=True, **known))
     seeing = options.seeing or around.seeing or image.seeing
     diameters = diameters_in_pixels(options, scale, seeing)
-    table = _circles(image, x, y, diameters, _rings(options, scale, diameters, blind=blind), (options, around), known)
-    return AtPositions(table, tuple(None if d is None or scale is None else d * scale for d in diameters))
+    named = _circles(image, x, y, diameters, _rings(options, scale, diameters, blind=blind), (options, around), known)
+    return AtPositions(named, tuple(None if d is None or scale is None else d * scale for d in diameters))
 
 
 def _pixels(image: Image, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
@@ -256,20 +262,23 @@ def _rings(
 def _circles(
     image: Image, x: np.ndarray, y: np.ndarray, diameters: Sequence[float | None], rings: tuple[list[float | None], float | None],
     said: tuple[PositionOptions, Surroundings], known: Mapping[str, Any],
-) -> QTable:  # fmt: skip
+) -> Named:  # fmt: skip
     """Measure all circles in one go, or those of each width of the ring together."""
     widths, inner = rings
     there = [index for index, diameter in enumerate(diameters) if diameter is not None]
     groups = dict.fromkeys(widths[index] for index in there) or {None: None}
-    tables = []
+    found: Named = {}
     for width in groups:
         chosen = [index for index in there if widths[index] == width]
         plain = _forced_options(image, *said, annulus_width=width, annulus_inner=None if width is None else inner)
-        table = forced.circular(image, x, y, [diameters[index] for index in chosen], plain, **known)
-        tables.append(with_numbers(table, chosen))
-    if len(tables) == 1:
-        return tables[0]
-    base = [column.name for column in columns.FORCED]
-    for table in tables[1:]:
-        table.remove_columns(base)
-    return hstack(tables, join_type="exact", metadata_conflicts="silent")
+        named = forced.circular(image, x, y, [diameters[index] for index in chosen], plain, bare=True, **known)
+        found |= _renumbered(named, chosen)
+    return found
+
+
+def _renumbered(named: Named, numbers: Sequence[int]) -> Named:
+    """Give every circle the suffix of its number among all that were asked for."""
+    families = (columns.aperture, columns.annulus)
+    new = {old: made for place, number in enumerate(numbers) for family in families
+           for old, made in zip(family(place), family(number), strict=True)}  # fmt: skip
+    return {new.get(column, column): values for column, values in named.items()}

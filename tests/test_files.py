@@ -370,3 +370,21 @@ def test_long_components_are_cut_and_stay_apart(one: str, other: str) -> None:
 
 def test_a_text_that_looks_cut_is_not() -> None:
     assert decode_part(encode_part("abc%~0011223344556677")) == "abc%~0011223344556677"
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_many_files_are_made_durable_at_once(tmp_path, monkeypatch, n):
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(descriptor), fsync(descriptor)))
+    paths = [tmp_path / f"{name}.bin" for name in range(n)]
+    for path in paths:
+        with files.atomic_write(path, durable=False) as stream:
+            stream.write(b"x")
+    assert not synced
+    files.sync_files(paths)
+    assert len(synced) == (0 if n > 4 and sys.platform == "linux" else n + 1)
+    monkeypatch.setattr(files, "_sync_file_system", lambda folder: False)
+    files.sync_files(paths)
+    assert len(synced) >= n + 1
+    assert [path.read_bytes() for path in paths] == [b"x"] * n

@@ -7,6 +7,7 @@ come from. Equal input gives equal bytes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +36,9 @@ PREFIX = "ezarchive."
 ROW_GROUP = 16384
 """Rows of a row group: fewer make reading slow, more make it read rows that a cone does not need."""
 
+_FEW_ROWS = 100
+"""Of so few rows compression makes columns longer, and takes as much time as all the rest."""
+
 _LINK_COLUMNS = {column.name: column for column in CATALOG_LINK}
 _LINK_NAMES = tuple(_LINK_COLUMNS)
 _UNIQUE = ("_healpix_29", "NUMBER")
@@ -50,20 +54,29 @@ class Written:
     sha256: str
 
 
-def write_catalog(path: Path | str, table: Table, *, link: Mapping[str, Any], provenance: Mapping[str, Any]) -> Written:
+def write_catalog(
+    path: Path | str,
+    table: Table | Mapping[str, np.ndarray],
+    *,
+    link: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    durable: bool = True,
+) -> Written:
     """Write the catalog of one frame and run.
 
     Parameters
     ----------
     path : path
         Final name; the file appears whole or not at all.
-    table : QTable
+    table : QTable or mapping
         One row a source, with columns of ``columns.SOURCE`` and ``columns.APERTURE``, in any order. Units are converted to those of
-        ``columns``; masked and NaN values become NULL. It is not changed.
+        ``columns``; masked and NaN values become NULL. It is not changed. Plain arrays by name are taken as they are.
     link : mapping
         Values of ``columns.CATALOG_LINK``; ``frame_id`` and ``run_id`` must be there, the others may be None.
     provenance : mapping
         What the footer keeps, each under ``ezarchive.<key>`` as JSON: recipe, header_hash, versions, apertures ...
+    durable : bool
+        As of `ezarchive.files.atomic_write`.
 
     Returns
     -------
@@ -85,7 +98,7 @@ def write_catalog(path: Path | str, table: Table, *, link: Mapping[str, Any], pr
     with pq.ParquetWriter(
         sink,
         arrow.schema,
-        compression="zstd",
+        compression="zstd" if arrow.num_rows > _FEW_ROWS else "none",
         store_schema=False,
         use_dictionary=[*_LINK_NAMES, *(name for name in integers if name not in _UNIQUE)],
         write_statistics=[name for name in arrow.column_names if name in _PRUNED_BY],
@@ -93,7 +106,7 @@ def write_catalog(path: Path | str, table: Table, *, link: Mapping[str, Any], pr
         writer.write_table(arrow, row_group_size=ROW_GROUP)
         writer.add_key_value_metadata(footer)
     content = sink.getvalue()
-    with atomic_write(path) as stream:
+    with atomic_write(path, durable=durable) as stream:
         stream.write(content)
     return Written(Path(path), arrow.num_rows, hashlib.sha256(content).hexdigest())
 
@@ -211,6 +224,13 @@ def _longest(column: pa.ChunkedArray) -> int:
     return max((len(str(text)) for text in column.unique().to_pylist()), default=1) or 1
 
 
+@functools.lru_cache(maxsize=64)
+def _unit(text: str | None) -> u.UnitBase:
+    """Read a unit; for a table of a few rows that would take most of the time."""
+    return u.Unit(text) if text else u.dimensionless_unscaled
+
+
+@functools.lru_cache(maxsize=2048)
 def _column(name: str) -> Column:
     """Return the column of a catalog with this name (a frame's column of the same name may say more)."""
     return _LINK_COLUMNS.get(name) or lookup(name)
@@ -220,20 +240,22 @@ def _columns(names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(_column(name) for name in names)
 
 
-def _to_arrow(table: Table, link: Mapping[str, Any]) -> pa.Table:
+def _to_arrow(table: Table | Mapping[str, np.ndarray], link: Mapping[str, Any]) -> pa.Table:
+    names = list(table) if isinstance(table, Mapping) else table.colnames
+    length = len(table[names[0]]) if isinstance(table, Mapping) else len(table)
     unknown = sorted(set(link) - set(_LINK_NAMES))
     if unknown or link.get("frame_id") is None or link.get("run_id") is None:
         raise InputError(f"link {dict(link)!r}: must hold frame_id and run_id, and may hold {', '.join(_LINK_NAMES[2:])}")
-    columns = _columns([name for name in table.colnames if name not in _LINK_NAMES])
+    columns = _columns([name for name in names if name not in _LINK_NAMES])
     arrays = []
     for column in CATALOG_LINK:
         value = link.get(column.name)
         missing = value is None or value != value  # NaN is not itself
-        arrays.append(pa.repeat(pa.scalar(None if missing else value, ARROW_TYPES[column.dtype]), len(table)))
+        arrays.append(pa.repeat(pa.scalar(None if missing else value, ARROW_TYPES[column.dtype]), length))
     arrays += [_array(table[column.name], column) for column in columns]
     arrow = pa.Table.from_arrays(arrays, names=[*_LINK_NAMES, *(column.name for column in columns)])
     keys = [(name, "ascending") for name in ("_healpix_29", "NUMBER") if name in arrow.column_names]
-    return arrow.take(pc.sort_indices(arrow, sort_keys=keys)) if keys else arrow
+    return arrow.take(pc.sort_indices(arrow, sort_keys=keys)) if keys and length > 1 else arrow
 
 
 def _plain(values: Any, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
@@ -241,8 +263,10 @@ def _plain(values: Any, column: Column) -> tuple[np.ndarray, np.ndarray | None]:
     mask = getattr(values, "mask", None)
     unit = getattr(values, "unit", None)
     bare = getattr(values, "unmasked", values)
-    if unit is not None:
-        wanted = u.Unit(column.unit) if column.unit else u.dimensionless_unscaled
+    wanted = _unit(column.unit)
+    if unit is not None and unit == wanted:
+        bare = getattr(bare, "value", bare)
+    elif unit is not None:
         try:
             bare = u.Quantity(bare, unit, copy=False, dtype=np.asarray(bare).dtype)
             bare = bare.value if bare.unit == wanted else bare.to_value(wanted)

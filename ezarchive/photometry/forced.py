@@ -27,6 +27,7 @@ from ezarchive.errors import InputError
 from ezarchive.photometry import forcedtable
 from ezarchive.photometry.annulus import Clipping
 from ezarchive.photometry.forcedsums import Aperture, Rules, measure
+from ezarchive.photometry.forcedtable import Named
 from ezarchive.photometry.stamps import ArrayCutouts, Cutouts, Scene, as_cutouts, as_layer, as_level
 from ezarchive.photometry.sums import ENGINES
 from ezarchive.sky import ellipses
@@ -113,7 +114,8 @@ def circular(  # noqa: PLR0913 - what may be known of an image
     world: tuple[np.ndarray, np.ndarray] | None = None,
     ids: Sequence[Any] | None = None,
     sky_source: str | None = None,
-) -> QTable:
+    bare: bool = False,
+) -> QTable | Named:
     """Measure circles at given positions.
 
     Parameters
@@ -146,10 +148,12 @@ def circular(  # noqa: PLR0913 - what may be known of an image
         Identifiers, for ``target_id``; the place in the list otherwise.
     sky_source : str, optional
         What to record as such; by default annulus, mesh (a model), map (pixels or a number) or none.
+    bare : bool
+        Return the columns as arrays, for `catalogs.parquet`: to make a table of one row takes longer than to measure it.
 
     Returns
     -------
-    QTable
+    QTable, or dict of Column to ndarray
         ``columns.FORCED``, then for each aperture ``columns.aperture(i)`` and, with a ring, ``columns.annulus(i)``; one row a position, in
         their order. What could not be measured is NaN; the bits of FLAGS_APER say why.
 
@@ -166,7 +170,8 @@ def circular(  # noqa: PLR0913 - what may be known of an image
     found = measure(scene, x, y, apertures, _rules(options, neighbours))
     source = _sky_source(background, noise, options.annulus_width is not None) if sky_source is None else sky_source
     values = forcedtable.position_values(x, y, found, wcs=wcs, world=world, ids=ids, sky_source=source)
-    return forcedtable.circular_table(values, found, [2 * radius for radius in radii], ring=options.annulus_width is not None)
+    named = forcedtable.circular_columns(values, found, [2 * radius for radius in radii], ring=options.annulus_width is not None)
+    return named if bare else forcedtable.as_table(named)
 
 
 def elliptical(  # noqa: PLR0913 - what may be known of an image
@@ -187,12 +192,13 @@ def elliptical(  # noqa: PLR0913 - what may be known of an image
     world: tuple[np.ndarray, np.ndarray] | None = None,
     ids: Sequence[Any] | None = None,
     sky_source: str | None = None,
-) -> QTable:
+    bare: bool = False,
+) -> QTable | Named:
     """Measure an ellipse at each of the given positions.
 
     Parameters
     ----------
-    data, x, y, options, noise, background, mask, segmap, neighbours, wcs, world, ids, sky_source
+    data, x, y, options, noise, background, mask, segmap, neighbours, wcs, world, ids, sky_source, bare
         As of `circular`.
     a, b : array_like, shape (n,) or scalar
         Semi-major and semi-minor axes, in ``options.axes_unit``.
@@ -221,7 +227,8 @@ def elliptical(  # noqa: PLR0913 - what may be known of an image
     found = measure(scene, x, y, [aperture], _rules(options, neighbours))
     source = _sky_source(background, noise, ratio is not None) if sky_source is None else sky_source
     values = forcedtable.position_values(x, y, found, wcs=wcs, world=world, ids=ids, sky_source=source)
-    return forcedtable.elliptical_table(values, found, shapes, jacobian, ring=ratio is not None)
+    named = forcedtable.elliptical_columns(values, found, shapes, jacobian, ring=ratio is not None)
+    return named if bare else forcedtable.as_table(named)
 
 
 def _positions(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

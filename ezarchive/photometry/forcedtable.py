@@ -78,8 +78,12 @@ def position_values(
     }
 
 
-def circular_table(values: Mapping[str, np.ndarray], found: Result, diameters: Sequence[float], *, ring: bool) -> QTable:
-    """Make the table of circles: ``columns.FORCED``, and ``aperture(i)`` (and ``annulus(i)``) for each of the diameters (pixels)."""
+Named = dict[Column, np.ndarray]
+"""Columns in their order, each in its unit, not yet a table."""
+
+
+def circular_columns(values: Mapping[str, np.ndarray], found: Result, diameters: Sequence[float], *, ring: bool) -> Named:
+    """Return the columns of circles: ``columns.FORCED``, and ``aperture(i)`` (and ``annulus(i)``) for each of the diameters (pixels)."""
     named = {column: values[column.name] for column in columns.FORCED}
     for index, (one, diameter) in enumerate(zip(found.apertures, diameters, strict=True)):
         size = np.full(len(one.flux), diameter)
@@ -88,13 +92,13 @@ def circular_table(values: Mapping[str, np.ndarray], found: Result, diameters: S
             named[column] = measured[plain.name.removesuffix("_APER")]
         if ring:
             named |= dict(zip(columns.annulus(index), (one.ring, one.ring_err, one.ring_pixels), strict=True))
-    return _table(named)
+    return named
 
 
-def elliptical_table(
+def elliptical_columns(
     values: Mapping[str, np.ndarray], found: Result, shapes: Ellipses, jacobian: np.ndarray | None, *, ring: bool
-) -> QTable:
-    """Make the table of ellipses: ``columns.FORCED``, ``columns.ELLIPSE`` (and ``columns.ELLIPSE_ANNULUS``)."""
+) -> Named:
+    """Return the columns of ellipses: ``columns.FORCED``, ``columns.ELLIPSE`` (and ``columns.ELLIPSE_ANNULUS``)."""
     (one,) = found.apertures
     missing = np.full(len(shapes.a), np.nan)
     a, b, angle = (missing, missing, missing) if jacobian is None else ellipses.on_sky(shapes, jacobian)
@@ -106,7 +110,7 @@ def elliptical_table(
         "BACKGROUND_ELIP": one.ring, "BACKGROUNDERR_ELIP": one.ring_err, "NPIX_ANNULUS_ELIP": one.ring_pixels,
     }  # fmt: skip
     listed = (*columns.ELLIPSE, *columns.ELLIPSE_ANNULUS) if ring else columns.ELLIPSE
-    return _table({column: values[column.name] for column in columns.FORCED} | {column: measured[column.name] for column in listed})
+    return {column: values[column.name] for column in columns.FORCED} | {column: measured[column.name] for column in listed}
 
 
 def measured_columns(one: Measured) -> dict[str, np.ndarray]:
@@ -148,7 +152,8 @@ def _identifiers(ids: Sequence[Any] | None, n: int) -> np.ndarray:
     return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in listed], dtype=str)
 
 
-def _table(named: Mapping[Column, np.ndarray]) -> QTable:
+def as_table(named: Named) -> QTable:
+    """Make a table with units and descriptions of columns; for a single row that takes longer than to measure it."""
     table = QTable({column.name: _column(column, item) for column, item in named.items()}, copy=False)
     for column in named:
         table[column.name].info.description = column.description

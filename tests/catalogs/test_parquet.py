@@ -346,3 +346,12 @@ def test_some_columns_as_plain_numbers(path: Path) -> None:
     path.write_bytes(content[:4] + bytes(footer - 4) + content[footer:])
     with pytest.raises(CatalogError, match="is damaged"):
         read_columns(path, ["FLAGS", "FLUX_AUTO", "ALPHA_J2000"])
+
+
+def test_plain_columns_give_the_file_of_a_table(tmp_path):
+    columns = {"NUMBER": np.array([2, 1]), "FLUX_APER": np.array([np.nan, 3.5]), "_healpix_29": np.ma.array([7, 0], mask=[False, True])}
+    table = QTable({name: values if name != "FLUX_APER" else values * u.ct for name, values in columns.items()})
+    a, b = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    write_catalog(a, columns, link=LINK, provenance=PROVENANCE, durable=False)
+    write_catalog(b, table, link=LINK, provenance=PROVENANCE)
+    assert a.read_bytes() == b.read_bytes()

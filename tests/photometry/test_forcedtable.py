@@ -56,13 +56,13 @@ def test_cells():
 
 
 def test_types_and_units():
-    table = forcedtable.circular_table(values(result(), world=(np.ones(N), np.ones(N))), result(), [4.0], ring=True)
+    table = forcedtable.as_table(forcedtable.circular_columns(values(result(), world=(np.ones(N), np.ones(N))), result(), [4.0], ring=True))
     for column in (*columns.FORCED, *columns.aperture(0), *columns.annulus(0)):
         kind = table[column.name].dtype
         assert kind.kind == "U" if column.dtype == "str" else kind == column.dtype, column.name
         assert (table[column.name].unit is None) == (column.unit is None)
     ellipses = Ellipses(np.full(N, 4.0), np.full(N, 2.0), np.zeros(N))
     square = np.broadcast_to(np.array([[-0.5, 0.0], [0.0, 0.5]]), (N, 2, 2))
-    table = forcedtable.elliptical_table(values(result()), result(), ellipses, square, ring=False)
+    table = forcedtable.as_table(forcedtable.elliptical_columns(values(result()), result(), ellipses, square, ring=False))
     assert [table[name][0].value for name in ("SMA_WORLD", "SMI_WORLD", "THETA_SKY")] == pytest.approx([2.0, 1.0, 90.0])
     assert "BACKGROUND_ELIP" not in table.colnames
