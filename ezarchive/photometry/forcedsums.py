@@ -133,6 +133,7 @@ class _Portion:
         self.stamps, self.x, self.y, self.rules, self.tree = stamps, x, y, rules, tree
         self.holed = stamps.has(stamps.out)
         self.pivot: np.ndarray | None = None
+        self.rings: tuple[tuple[Ellipses, Ellipses], Ring] | None = None
 
     def measure(self, aperture: Aperture, result: Measured, index: np.ndarray) -> None:
         """Sum one aperture at the positions with these indices, into `result`."""
@@ -174,15 +175,20 @@ class _Portion:
     def _ring(self, aperture: Aperture, index: np.ndarray) -> Ring | None:
         if aperture.inner is None or aperture.outer is None:
             return None
-        stamps = self.stamps
+        edges = aperture.inner[index], aperture.outer[index]
+        if self.rings is not None and all(np.array_equal(new.a, old.a) for new, old in zip(edges, self.rings[0], strict=True)):
+            # One ring for all apertures.
+            return self.rings[1]
+        ring = measure_rings(self.stamps, *edges, self.rules.clipping)
         if self.pivot is None:
-            ring = measure_rings(stamps, aperture.inner[index], aperture.outer[index], self.rules.clipping)
             # sep takes pixels as float32: a high level that was not subtracted would cost digits.
             self.pivot = np.nan_to_num(ring.level)
-            np.subtract(stamps.data, self.pivot[:, None, None], out=stamps.data, where=~stamps.out, casting="unsafe")
-            return ring
-        ring = measure_rings(stamps, aperture.inner[index], aperture.outer[index], self.rules.clipping)
-        return Ring(ring.level + self.pivot, ring.level_err, ring.sigma, ring.pixels)
+            data = self.stamps.data
+            np.subtract(data, self.pivot[:, None, None], out=data, where=~self.stamps.out, casting="unsafe")
+        else:
+            ring = Ring(ring.level + self.pivot, ring.level_err, ring.sigma, ring.pixels)
+        self.rings = edges, ring
+        return ring
 
     def _summed(self, layer: np.ndarray, shape: Ellipses, chosen: np.ndarray) -> np.ndarray:
         if not chosen.any():
