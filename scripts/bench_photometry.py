@@ -145,7 +145,8 @@ def extract(frame: Path, folder: Path) -> float:
 def options(scene: Scene) -> dict[str, Any]:
     """Return our options for a scene."""
     return {
-        "detection_sigma": scene.sigma, "aperture_diameter_pixel": APERTURES, "aperture_diameter_arcsec": (), "aperture_diameter_seeing": (),
+        "detection_sigma": scene.sigma, "aperture_diameter_pixel": APERTURES,
+        "aperture_diameter_arcsec": (), "aperture_diameter_seeing": (),
         "mask_type": "CORRECT",
     }  # fmt: skip
 
@@ -208,7 +209,7 @@ def measure_one(frame: str, chosen: dict[str, Any], output: str, launched: float
     for _ in range(2):
         begin = time.perf_counter()
         found = measure.measure_image(Image(frame), chosen)
-        parquet.write_catalog(Path(output), found.table, link={}, provenance={})
+        parquet.write_catalog(Path(output), found.table, link={"frame_id": 1, "run_id": 1}, provenance={})
         seconds.append(time.perf_counter() - begin)
     took = {"seconds": seconds[0], "again": seconds[1], "imports": imports, "sources": len(found.table), "anonymous": anonymous("self")}
     print(json.dumps(took))
