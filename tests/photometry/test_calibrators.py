@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ezarchive import sky
 from ezarchive.errors import InputError, MeasurementError
@@ -170,3 +172,30 @@ def test_wrong_selections(option: dict, message: str) -> None:
 def test_a_wrong_radius() -> None:
     with pytest.raises(InputError, match="radius 0 deg: must be above 0"):
         match(np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1), 0)
+
+
+@pytest.mark.pure
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.floats(0.5, 30), st.floats(-1, 6))
+def test_isolation_is_that_of_every_pair(seed: int, n: int, radius: float, contrast: float) -> None:
+    rng = np.random.default_rng(seed)
+    points, mag = rng.uniform(0, 60, (n, 2)), np.where(rng.random(n) < 0.1, np.nan, rng.uniform(10, 16, n))
+    distance = np.hypot(*(points[:, None] - points[None]).T)
+    with np.errstate(invalid="ignore"):
+        near = (distance <= radius) & (mag[None] < mag[:, None] + contrast) & ~np.eye(n, dtype=bool)
+    assert isolated(points, mag, radius, contrast).tolist() == (~near.any(axis=1)).tolist()
+
+
+@pytest.mark.pure
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 30), st.integers(0, 30), st.floats(0.1, 60))
+def test_matches_are_those_of_every_pair(seed: int, n: int, m: int, radius: float) -> None:
+    rng = np.random.default_rng(seed)
+    ra, dec = rng.uniform(-0.01, 0.01, n) % 360, rng.uniform(-0.01, 0.01, n)
+    other = rng.uniform(-0.01, 0.01, m) % 360, rng.uniform(-0.01, 0.01, m)
+    apart = sky.separation(ra[:, None], dec[:, None], other[0][None], other[1][None])
+    wanted = [
+        (i, j) for i in range(n) for j in range(m)
+        if apart[i, j] <= radius * ARCSEC and apart[i, j] == apart[i].min() == apart[:, j].min()
+    ]  # fmt: skip
+    assert list(zip(*(found.tolist() for found in match(ra, dec, *other, radius * ARCSEC)), strict=True)) == wanted
