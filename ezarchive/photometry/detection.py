@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import QTable
 from astropy.wcs import WCS
 
+from ezarchive.errors import InputError
 from ezarchive.photometry import shapes, sourcetable, stellarity, world
 from ezarchive.photometry.extraction import Detected, detect
 from ezarchive.photometry.options import SexOptions
@@ -64,9 +65,23 @@ def sex(
     options = SexOptions() if options is None else options
     pixels = prepare(data, noise, scratch=scratch)
     mask = as_mask("mask", mask, pixels.shape)
+    _check_background(background, pixels.shape)
     # An absolute threshold is one in units of a noise of 1.
     found = detect(pixels if options.thresh_type == "RELATIVE" else replace(pixels, noise=1.0), options)
     return _measure(pixels, options, found, _Sky(background, mask, wcs))
+
+
+def _check_background(background: Level | float | np.ndarray | None, shape: tuple[int, int]) -> None:
+    if background is None:
+        return
+    found = getattr(background, "shape", None)
+    if found is None or not isinstance(background, Level):
+        values = np.asarray(background)
+        if values.dtype.kind not in "fiub":
+            raise InputError(f"background: must be a model of the level, a number or a map, found {type(background).__name__}")
+        found = values.shape
+    if tuple(found) not in ((), tuple(shape)):
+        raise InputError(f"background: must be a number or have the shape of the image {tuple(shape)}, found {tuple(found)}")
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,8 @@ def _image(
     """Give every pixel its status."""
     status = np.zeros(pixels.shape, np.uint8)
     kernels.mark(status, members.y, members.x, SOURCE)
-    noise = pixels.noise if pixels.has_map else np.zeros((1, 1), pixels.data.dtype)
+    # Of the type of the pixels: every pair of types would be compiled by itself.
+    noise = np.ascontiguousarray(pixels.noise if pixels.has_map else [[0.0]], dtype=pixels.data.dtype)
     hidden = _HIDDEN[options.mask_type]
     if found.loose_y is not None:
         kernels.mark(status, found.loose_y, found.loose_x, LOOSE)

@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from ezarchive import columns
 from ezarchive.errors import InputError, MeasurementError
+from ezarchive.images.background import MeshBackground
 from ezarchive.photometry.detection import SexOptions, sex
 
 
@@ -229,6 +230,73 @@ class TestInput:
             sex(sky.data, noise=sky.noise, mask=np.zeros(sky.data.shape))
         with pytest.raises(InputError, match="noise: must be a number or have the shape"):
             sex(sky.data, noise=np.ones((3, 3)))
+
+    def test_backgrounds_of_wrong_shape_and_type(self, sky):
+        for background in (np.zeros((200, 241)), np.zeros(200), MeshBackground.constant(1.0, 1.0, (100, 240))):
+            with pytest.raises(InputError, match=r"background: must be a number or have the shape of the image \(200, 240\), found \("):
+                sex(sky.data, noise=sky.noise, background=background)
+        with pytest.raises(InputError, match="background: must be a model of the level, a number or a map, found str"):
+            sex(sky.data, noise=sky.noise, background="sky")
+        mesh = MeshBackground.constant(7.0, 5.0, sky.data.shape)
+        assert (plain(sex(sky.data, noise=sky.noise, background=mesh)["SKYVAL"]) == 7.0).all()
+
+    def test_empty_image(self):
+        with pytest.raises(InputError, match=r"data: must be a 2-D array that is not empty, found shape \(0, 5\)"):
+            sex(np.zeros((0, 5)), noise=1.0)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+    def test_regions_without_values(self, sky, bad):
+        data = sky.data.copy()
+        data[:60, :90] = bad
+        data[150:, 100:140] = bad
+        table = sex(data, SexOptions(phot_apertures=(9.0, 25.0)), noise=sky.noise)
+        assert len(table) > 10
+        for name in ("FLUX_AUTO", "FLUXERR_AUTO", "FLUX_APER_1", "FLUX_RADIUS", "XWIN_IMAGE", "KRON_RADIUS"):
+            assert np.isfinite(plain(table[name])).all(), name
+        touched = (np.asarray(table["FLAGS_APER_1"]) & 8) != 0
+        assert 0 < touched.sum() < len(table)
+        x, y = plain(table["X_IMAGE"]), plain(table["Y_IMAGE"])
+        assert not ((x < 89) & (y < 59)).any()
+        far = (x > 160) & (y < 130)
+        whole = sex(sky.data, SexOptions(phot_apertures=(9.0, 25.0)), noise=sky.noise)
+        same = (plain(whole["X_IMAGE"]) > 160) & (plain(whole["Y_IMAGE"]) < 130)
+        np.testing.assert_array_equal(plain(table["FLUX_AUTO"])[far], plain(whole["FLUX_AUTO"])[same])
+
+    def test_noise_without_values_is_a_bad_pixel(self, sky):
+        noise = np.full(sky.data.shape, sky.noise)
+        noise[:, :80] = [[np.nan, 0.0, -1.0, np.inf] * 20]
+        table = sex(sky.data, noise=noise)
+        assert len(table) > 5
+        assert (plain(table["X_IMAGE"]) > 79).all()
+        assert np.isfinite(plain(table["FLUX_AUTO"])).all()
+
+    def test_all_masked(self, sky):
+        table, whole = (sex(sky.data, noise=sky.noise, mask=m) for m in (np.ones(sky.data.shape, bool), None))
+        np.testing.assert_array_equal(plain(table["FLUX_AUTO"]), plain(whole["FLUX_AUTO"]))
+        assert (np.asarray(table["IMAFLAGS_ISO"]) == 1).all()
+        assert (np.asarray(table["FLAGS_APER"]) & 4 != 0).all()
+
+    @pytest.mark.parametrize("level", [0.0, 1000.0])
+    def test_constant_images(self, level):
+        data = np.full((60, 70), level, np.float32)
+        table = sex(data, SexOptions(phot_apertures=(5.0,)), noise=1.0)
+        # One source that fills the frame, at most: nothing tells it from a sky that was not subtracted.
+        assert len(table) == (level > 0)
+        with pytest.raises(MeasurementError, match="a constant image has none"):
+            sex(data, noise=0.0)
+
+    def test_saturation_below_the_sky(self, sky):
+        table = sex(sky.data, SexOptions(satur_level=50.0), noise=sky.noise, background=100.0)
+        assert (np.asarray(table["FLAGS"]) & 4 != 0).all()
+        assert (np.asarray(table["FLAGS_APER"]) & 16 != 0).all()
+        assert np.isfinite(plain(table["FLUX_AUTO"])).all()
+        assert np.isnan(plain(table["FWHM_IMAGE"])).all()
+
+    def test_pixels_near_the_largest_number(self, sky):
+        data = sky.data.astype(float) * 1e30
+        table = sex(data, SexOptions(phot_apertures=(9.0,)), noise=sky.noise * 1e30)
+        reference = sex(sky.data.astype(float), SexOptions(phot_apertures=(9.0,)), noise=sky.noise)
+        np.testing.assert_allclose(plain(table["FLUX_AUTO"]), plain(reference["FLUX_AUTO"]) * 1e30, rtol=1e-5)
 
     def test_data_that_are_no_image(self):
         with pytest.raises(InputError, match="data: must be a 2-D array"):
