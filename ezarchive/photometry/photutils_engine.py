@@ -24,12 +24,11 @@ from ezarchive.photometry import aperture, sourcetable, stellarity, world
 from ezarchive.photometry.aperture import ApertureSums, Surroundings, flux_error
 from ezarchive.photometry.gaussfit import gaussian_fwhm
 from ezarchive.photometry.pixels import Level, Pixels, as_mask, global_level, level_at, noise_at, prepare
+from ezarchive.photometry.segments import Segments, segment_flags
 
-_BIT = {flag.name: flag.bit for flag in flags.FLAGS}
 _MASK_TYPES = {"CORRECT": "correct", "BLANK": "mask", "NONE": "none"}
 _LEAST_KRON = 1.0
-_CROWDED_FRACTION = 0.1
-_OFF_OR_BROKEN = flags.value(flags.FLAGS_APER, "OFF_IMAGE_PARTLY", "OFF_IMAGE", "NOT_FINITE")
+_NON_POSITIVE = flags.value(flags.FLAGS_APER, "NON_POSITIVE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +144,7 @@ def photutils_sources(
         return _table(_nothing(), [ApertureSums(*(np.zeros(0),) * 4, np.zeros(0, np.int16)) for _ in options.phot_apertures], options)
     kron, neighbours = (options.kron_factor, _LEAST_KRON, 0.0), _MASK_TYPES[options.mask_type]
     found = SourceCatalog(pixels.data, segments, mask=pixels.bad, kron_params=kron, aperture_mask_method=neighbours)
-    members = _Members.of(segments.data, merged)
+    members = Segments.of(segments.data, merged)
     return _measure(pixels, found, members, options, _Sky(background, mask, wcs))
 
 
@@ -177,7 +176,7 @@ def _segments(pixels: Pixels, options: PhotutilsOptions) -> tuple[SegmentationIm
     return single, children[parent[1:]] > 1
 
 
-def _measure(pixels: Pixels, found: SourceCatalog, members: _Members, options: PhotutilsOptions, sky: _Sky) -> QTable:
+def _measure(pixels: Pixels, found: SourceCatalog, members: Segments, options: PhotutilsOptions, sky: _Sky) -> QTable:
     values = _shape_values(found)
     x, y = values["X_IMAGE"], values["Y_IMAGE"]
     level = level_at(sky.background, np.nan_to_num(x), np.nan_to_num(y))
@@ -193,33 +192,8 @@ def _measure(pixels: Pixels, found: SourceCatalog, members: _Members, options: P
         values, pixels, seeing=options.seeing_fwhm, gain=options.gain, saturation=options.satur_level
     )
     apertures = _apertures(pixels, found, members, options, sky)
-    values["FLAGS"] = _flags(pixels, values, members, apertures, options)
+    values["FLAGS"] = segment_flags(pixels, values, members, apertures, options.satur_level)
     return _table(values, apertures, options)
-
-
-@dataclass(frozen=True)
-class _Members:
-    """The pixels of all segments: which source (from 0) and where.
-
-    There are ``n`` sources; ``labels`` is the map (0: none, i + 1: source i), ``merged`` tells the sources that were separated from others.
-    """
-
-    source: np.ndarray
-    y: np.ndarray
-    x: np.ndarray
-    n: int
-    labels: np.ndarray
-    merged: np.ndarray
-
-    @classmethod
-    def of(cls, labels: np.ndarray, merged: np.ndarray) -> _Members:
-        labels = np.ascontiguousarray(labels, np.int32)
-        y, x = np.nonzero(labels)
-        return cls(labels[y, x] - 1, y, x, len(merged), labels, merged)
-
-    def sum(self, what: np.ndarray | None = None, where: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Sum a quantity over the pixels of each source, or count them."""
-        return np.bincount(self.source[where], None if what is None else what[where], minlength=self.n)
 
 
 def _plain(values: u.Quantity | np.ndarray) -> np.ndarray:
@@ -251,7 +225,7 @@ def _shape_values(found: SourceCatalog) -> dict[str, np.ndarray]:
     }
 
 
-def _flux_values(pixels: Pixels, found: SourceCatalog, members: _Members, options: PhotutilsOptions) -> dict[str, np.ndarray]:
+def _flux_values(pixels: Pixels, found: SourceCatalog, members: Segments, options: PhotutilsOptions) -> dict[str, np.ndarray]:
     a, b = _plain(found.semimajor_axis), _plain(found.semiminor_axis)
     scaled = options.kron_factor * _plain(found.kron_radius)
     flux, sky = _plain(found.kron_flux), _ellipse_noise(pixels, found, scaled)
@@ -297,7 +271,7 @@ def _fwhm(pixels: Pixels, left_out: np.ndarray, values: Mapping[str, np.ndarray]
     return gaussian_fwhm(pixels.data, values["X_IMAGE"], values["Y_IMAGE"], sigma, left_out)
 
 
-def _mask_columns(mask: np.ndarray | None, members: _Members) -> dict[str, np.ma.MaskedArray]:
+def _mask_columns(mask: np.ndarray | None, members: Segments) -> dict[str, np.ma.MaskedArray]:
     if mask is None:
         missing = np.ma.masked_all(members.n, np.int32)
         return {"IMAFLAGS_ISO": missing, "NIMAFLAGS_ISO": missing.copy()}
@@ -309,7 +283,7 @@ def _mask_columns(mask: np.ndarray | None, members: _Members) -> dict[str, np.ma
 
 
 def _apertures(
-    pixels: Pixels, found: SourceCatalog, members: _Members, options: PhotutilsOptions, sky: _Sky
+    pixels: Pixels, found: SourceCatalog, members: Segments, options: PhotutilsOptions, sky: _Sky
 ) -> list[ApertureSums]:
     """Sum the circles: fluxes by photutils, the rest by the house."""
     saturated = None
@@ -328,70 +302,10 @@ def _apertures(
     ):
         flux = _plain(found.circular_photometry(diameter / 2.0)[0])
         flux = np.where(np.isfinite(sums.flux), flux, np.nan)
-        bits = sums.flags & ~flags.value(flags.FLAGS_APER, "NON_POSITIVE")
-        bits[flux <= 0] |= flags.value(flags.FLAGS_APER, "NON_POSITIVE")
+        bits = sums.flags & ~_NON_POSITIVE
+        bits[flux <= 0] |= _NON_POSITIVE
         made.append(ApertureSums(flux, flux_error(sums.sky_sigma, flux, options.gain), sums.sky_sigma, sums.area, bits))
     return made
-
-
-def _flags(
-    pixels: Pixels,
-    values: Mapping[str, np.ndarray],
-    members: _Members,
-    apertures: list[ApertureSums],
-    options: PhotutilsOptions,
-) -> np.ndarray:
-    """Return the bits of FLAGS that can be known: all but the overflows, which photutils has none of."""
-    ny, nx = pixels.shape
-    bits = np.where(members.merged, _BIT["MERGED"], 0).astype(np.int16)
-    if options.satur_level is not None:
-        bits[values["FLUX_MAX"] + np.nan_to_num(values["BACKGROUND"]) >= options.satur_level] |= _BIT["SATURATED"]
-    xmin, xmax, ymin, ymax = (values[name] for name in ("XMIN_IMAGE", "XMAX_IMAGE", "YMIN_IMAGE", "YMAX_IMAGE"))
-    bits[(xmin <= 0) | (ymin <= 0) | (xmax >= nx - 1) | (ymax >= ny - 1)] |= _BIT["TRUNCATED"]
-    foreign, cut = _kron_surroundings(pixels, values, members)
-    bits[foreign > _CROWDED_FRACTION] |= _BIT["CROWDED"]
-    for sums in apertures:
-        cut |= (sums.flags & _OFF_OR_BROKEN) != 0
-    bits[cut] |= _BIT["APER_INCOMPLETE"]
-    if pixels.bad is not None:
-        bits[_isophote_broken(pixels.bad, members)] |= _BIT["ISO_INCOMPLETE"]
-    return bits
-
-
-def _kron_surroundings(pixels: Pixels, values: Mapping[str, np.ndarray], members: _Members) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of each Kron ellipse that neighbours and bad pixels fill, and whether it reaches off the image or holds bad ones."""
-    x, y, x2, y2, xy, scale = (values[name] for name in ("X_IMAGE", "Y_IMAGE", "X2_IMAGE", "Y2_IMAGE", "XY_IMAGE", "KRON_RADIUS"))
-    ny, nx = pixels.shape
-    half_x, half_y = scale * np.sqrt(x2), scale * np.sqrt(y2)
-    cut = (x - half_x < -0.5) | (x + half_x > nx - 0.5) | (y - half_y < -0.5) | (y + half_y > ny - 0.5)
-    determinant = x2 * y2 - xy**2
-    good = np.flatnonzero(np.isfinite(x + scale) & (determinant > 0))
-    foreign = np.zeros(members.n)
-    bad = None if pixels.bad is None else pixels.bad
-    for i in good:
-        rows = slice(max(int(y[i] - half_y[i]), 0), min(int(y[i] + half_y[i]) + 2, ny))
-        cols = slice(max(int(x[i] - half_x[i]), 0), min(int(x[i] + half_x[i]) + 2, nx))
-        v, w = np.ogrid[rows, cols]
-        dy, dx = v - y[i], w - x[i]
-        inside = y2[i] * dx**2 - 2 * xy[i] * dx * dy + x2[i] * dy**2 <= determinant[i] * scale[i] ** 2
-        labels = members.labels[rows, cols]
-        other = (labels != 0) & (labels != i + 1)
-        if bad is not None:
-            broken = bad[rows, cols]
-            cut[i] |= bool((broken & inside).any())
-            other |= broken
-        foreign[i] = np.count_nonzero(other & inside) / max(np.count_nonzero(inside), 1)
-    return foreign, cut
-
-
-def _isophote_broken(bad: np.ndarray, members: _Members) -> np.ndarray:
-    """Whether a bad pixel touches the isophote."""
-    ny, nx = bad.shape
-    broken = np.zeros(members.n, bool)
-    for step_y, step_x in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        y, x = np.clip(members.y + step_y, 0, ny - 1), np.clip(members.x + step_x, 0, nx - 1)
-        broken[members.source[bad[y, x]]] = True
-    return broken
 
 
 def _nothing() -> dict[str, np.ndarray]:
