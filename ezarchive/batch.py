@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["BatchReport", "frames_of", "measure", "pin", "without_file"]
 
 LOCK_NAME = ".measure.lock"
-BYTES_PER_PIXEL = 14
+BYTES_PER_PIXEL = {"sex": 8, "photutils": 24}
+"""Memory of a worker for each pixel of its frame: measured 6.7 and 20 for pixels of four bytes."""
+
 BYTES_PER_WORKER = 250e6
 _ORIGINS = 500
 _FRAMES = "frame of an archive (a FrameSet, frames, images, frame ids or a table with frame_id are)"
@@ -116,7 +118,7 @@ def measure(
             for folder in (paths.CATALOGS, paths.MAPS):
                 driver.remove_leftovers(archive.home / folder / str(run.run_id))
         work = Driver(archive, run.run_id, method)
-        needed = BYTES_PER_WORKER + BYTES_PER_PIXEL * max(frame.naxis1 * frame.naxis2 for frame in todo)
+        needed = BYTES_PER_WORKER + BYTES_PER_PIXEL[method] * max(frame.naxis1 * frame.naxis2 for frame in todo)
         with driver.crew(executor, workers, memory_gb, needed, len(todo)) as team:
             work.work(measure_frame, _tasks(archive, todo, run.run_id, recipe_id, method, recipe), len(todo), team, progress)
     elapsed = time.monotonic() - started

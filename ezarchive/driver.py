@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ezarchive import maps, pool
 from ezarchive.database import filerows, runs, troubles
-from ezarchive.errors import CodedError, MeasurementError
+from ezarchive.errors import CodedError, InputError, MeasurementError
 from ezarchive.files import is_temporary, sync_files
 from ezarchive.frames.record import Frame
 from ezarchive.maps import StoredMap
@@ -94,7 +94,15 @@ class Crew:
 
 @contextmanager
 def crew(executor: Any, workers: int | None, memory_gb: float | None, bytes_each: float, n_tasks: int) -> Iterator[Crew]:
-    """Give the workers of a batch: as many as are asked for, as far as the memory reaches, and no more than there are tasks."""
+    """Give the workers of a batch: as many as are asked for, as far as the memory reaches, and no more than there are tasks.
+
+    Raises
+    ------
+    InputError
+        If the memory that was asked for does not do for one task, or as `pool.connected`.
+    """
+    if memory_gb is not None and memory_gb * 1e9 < bytes_each:
+        raise InputError(f"memory_gb={memory_gb}: must be at least {bytes_each / 1e9:.2f}, which one worker needs for the largest frame")
     with pool.connected(executor) as client:
         bounds = {"bytes_each": bytes_each, "memory_gb": memory_gb}
         count = pool.worker_count(workers, **bounds) if client is None else pool.cluster_count(client, workers, **bounds)

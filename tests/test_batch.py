@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -13,6 +14,7 @@ from ezarchive.batch import LOCK_NAME
 from ezarchive.catalogs.parquet import read_provenance
 from ezarchive.errors import CatalogError, InputError, LockedError, MeasurementError, UnknownNameError
 from ezarchive.files import Lock
+from ezarchive.images import background
 
 OPTIONS = {"workers": 1, "progress": False, "detection_sigma": 5}
 
@@ -38,6 +40,44 @@ def test_measure_writes_a_catalog_a_frame_linked_both_ways(archive):
         assert 0.5 < row["seeing"] < 6
         assert row["depth_aperture"] == 5.0
     assert report.sources == rows["n_rows"].sum()
+
+
+def test_the_mesh_of_every_frame_is_kept(archive):
+    report = archive.measure(**OPTIONS)
+    images = DataBrowser(archive).where(kind="science").frames().target_images
+    for image in images:
+        row = image.catalog.row
+        assert row.run_id == report.run_id
+        mesh = image.bkgmap
+        assert mesh.frame_id == image.frame_id
+        assert np.array_equal(mesh.level_nodes, background.estimate(image.load()).level_nodes)
+        assert read_catalog(archive.home / row.path)["BACKGROUND"][0].value == pytest.approx(mesh.global_level, rel=0.2)
+    assert archive.verify(progress=False).ok
+    without = archive.measure(maps=False, again=True, **OPTIONS)
+    assert not (archive.home / "maps" / str(without.run_id)).exists()
+    assert archive.measure(**OPTIONS).skipped == 2  # to keep no mesh is no other recipe
+
+
+def test_keywords_of_sextractor_are_options(archive):
+    first = archive.measure(**OPTIONS)
+    params = {"DETECT_THRESH": "5", "BACK_SIZE": 64, "FILTER": "Y"}
+    assert archive.measure(sex_params=params, **OPTIONS).skipped == 2
+    other = archive.measure(sex_params={**params, "MASK_TYPE": "NONE", "PHOT_FLUXFRAC": 0.8}, **OPTIONS)
+    assert other.run_id != first.run_id
+    (run, _) = archive.runs()
+    recipe = json.loads(run.parameters)
+    assert (recipe["mask_type"], recipe["sex_params"]) == ("NONE", {"PHOT_FLUXFRAC": 0.8})
+    with pytest.raises(UnknownNameError, match="'MASK_TYP'"):
+        archive.measure(sex_params={"MASK_TYP": "NONE"}, **OPTIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_photutils_measures_batches_too(archive):
+    report = archive.measure(method="photutils", **{**OPTIONS, "detection_sigma": 3})
+    assert report.ok
+    assert report.measured == 2
+    assert {row.method for row in archive.sql("SELECT method FROM catalogs")} == {"photutils"}
 
 
 def test_a_second_call_skips_what_is_done_and_another_recipe_is_another_run(archive):
@@ -101,6 +141,16 @@ def test_wrong_arguments(archive):
     with pytest.raises(InputError, match="workers=0"):
         archive.measure(workers=0)
     assert not archive.runs()
+
+
+def test_memory_bounds_the_workers(archive, monkeypatch):
+    with pytest.raises(InputError, match=r"memory_gb=0.1: must be at least 0.25, which one worker needs for the largest frame"):
+        archive.measure(memory_gb=0.1, **OPTIONS)
+    counts = []
+    monkeypatch.setattr("ezarchive.driver.Driver.work", lambda self, function, tasks, total, team, progress: counts.append(team.count))
+    for memory_gb in (0.3, 0.6):
+        archive.measure(memory_gb=memory_gb, **{**OPTIONS, "workers": 8})
+    assert counts == [1, 2]
 
 
 def test_only_one_batch_at_a_time(archive):
