@@ -16,7 +16,8 @@ from ezarchive.frames.cards import Cards
 from ezarchive.images.background import float_type
 
 _FEW = 200
-"""Rectangles of which the pages are fetched one by one; of more, the system may read ahead."""
+_SMALL = 1 << 20
+"""Rectangles, and bytes of one, of which the pages are fetched one by one; of more, the system may read ahead."""
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -56,7 +57,7 @@ class MappedPixels:
         self.cards = Cards(unit.raw)
         """The header, as it lies in the file."""
         self.shape = unit.shape[1], unit.shape[0]
-        self._count = 0
+        self._count, self._sparing = 0, True
         if compressed:
             if load is None:
                 raise InputError(f"{self.path}: is compressed and cannot be mapped; open it as an Image")
@@ -90,8 +91,9 @@ class MappedPixels:
         if not isinstance(self._pixels, np.memmap):
             return part.copy()
         self._count += 1
-        if self._count == _FEW:
+        if self._sparing and (self._count > _FEW or part.nbytes > _SMALL):
             self._advise("MADV_NORMAL")
+            self._sparing = False
         scale, zero, blank = self._scaling
         if part.dtype == ">i8" and (scale, zero) == (1.0, 2.0**63):
             # Unsigned: as whole numbers, for a double cannot hold the sum.
