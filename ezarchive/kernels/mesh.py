@@ -19,7 +19,8 @@ _MODE_LIMIT = 0.3
 """Skewness from which the median is taken rather than the mode."""
 _TOO_MUCH = 1e60
 """Sums of squares from which some pixel holds no value."""
-_GROUP = 4
+_ZERO, _BELOW = np.float32(0.0), np.float32(-1.0)
+_GROUP = 8
 """Boxes side by side that are summed together: each has its own chain of additions, and a processor can follow several at once."""
 
 
@@ -44,84 +45,124 @@ def box_row(image, first, last, width, bad, level, noise):  # pragma: no cover -
     bool
         False, and nothing of use filled, if pixels that are not finite (or below -1e30) are not left out.
     """
-    nx = image.shape[1]
+    nx, rows = image.shape[1], last - first
     n_boxes = level.size
-    bins = np.empty((last - first) * width, np.int32)
-    counts = np.zeros(_MOST_LEVELS + 2, np.int64)
-    sums = np.zeros((3, _GROUP))
+    bins, counts = np.empty(width, np.uint32), np.zeros(_MOST_LEVELS + 2, np.int32)
+    turned = np.empty((rows * width, _GROUP), np.float32)
+    sums, low, high = np.zeros((3, _GROUP)), np.zeros(_GROUP, np.float32), np.zeros(_GROUP, np.float32)
     for start in range(0, n_boxes, _GROUP):
-        if bad.size == 0 and start + _GROUP < n_boxes:
-            _sums_of_group(image, first, last, start * width, width, sums)
-            n_together = _GROUP
+        together = min(_GROUP, n_boxes - start)
+        whole = bad.size == 0 and together == _GROUP and (start + _GROUP) * width <= nx
+        if whole:
+            _turn(image, first, last, start * width, width, turned)
+            _sums_of_group(turned, sums)
         else:
-            n_together = min(_GROUP, n_boxes - start)
-            for k in range(n_together):
+            for k in range(together):
                 x0 = (start + k) * width
-                _sums_of_box(image, first, last, x0, min(x0 + width, nx), bad, sums, k)
-        for k in range(n_together):
+                _sums_of_box(image, first, last, x0, min(x0 + width, nx), bad, -np.inf, np.inf, sums, k)
+        for k in range(together):
             if not sums[2, k] < _TOO_MUCH:
                 return False
-            box = start + k
-            x0 = box * width
+        for k in range(together):
+            mean, sigma = _mean_and_sigma(sums, k)
+            low[k], high[k] = np.float32(mean - 2.0 * sigma), np.float32(mean + 2.0 * sigma)
+            pixels = rows * (min((start + k + 1) * width, nx) - (start + k) * width)
+            if np.float32(sums[0, k]) < np.float32(pixels * _LEAST_SHARE):
+                low[k], high[k] = np.float32(np.nan), np.float32(np.nan)
+        if whole:
+            _clipped_sums_of_group(turned, low, high, sums)
+        for k in range(together):
+            x0 = (start + k) * width
             x1 = min(x0 + width, nx)
-            if np.float32(sums[0, k]) < np.float32((x1 - x0) * (last - first) * _LEAST_SHARE):
-                level[box], noise[box] = np.nan, np.nan
+            if low[k] != low[k]:
+                level[start + k], noise[start + k] = np.nan, np.nan
                 continue
-            found = _clipped(image, first, last, x0, x1, bad, sums[0, k], sums[1, k], sums[2, k], bins, counts)
-            level[box], noise[box] = found[0], found[1]
+            if not whole:
+                _sums_of_box(image, first, last, x0, x1, bad, low[k], high[k], sums, k)
+            found = _of_box(image, first, last, x0, x1, bad, sums, k, bins, counts)
+            level[start + k], noise[start + k] = found[0], found[1]
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sums_of_group(image, first, last, start, width, sums):  # pragma: no cover - compiled
-    """Sum values and squares of four boxes side by side, pixel by pixel of each in order."""
-    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
+def _turn(image, first, last, start, width, turned):  # pragma: no cover - compiled
+    """Put the pixels of eight boxes beside each other."""
+    n = 0
     for y in range(first, last):
-        for x in range(start, start + width):
-            v0, v1 = np.float64(image[y, x]), np.float64(image[y, x + width])
-            v2, v3 = np.float64(image[y, x + 2 * width]), np.float64(image[y, x + 3 * width])
-            a0, a1, a2, a3 = a0 + v0, a1 + v1, a2 + v2, a3 + v3
-            b0, b1, b2, b3 = b0 + v0 * v0, b1 + v1 * v1, b2 + v2 * v2, b3 + v3 * v3
-    n = (last - first) * width
-    sums[0, 0], sums[0, 1], sums[0, 2], sums[0, 3] = n, n, n, n
-    sums[1, 0], sums[1, 1], sums[1, 2], sums[1, 3] = a0, a1, a2, a3
-    sums[2, 0], sums[2, 1], sums[2, 2], sums[2, 3] = b0, b1, b2, b3
+        line = image[y]
+        for k in range(_GROUP):
+            part, out = line[start + k * width : start + (k + 1) * width], turned[n : n + width, k]
+            for x in range(width):
+                out[x] = part[x]
+        n += width
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sums_of_box(image, first, last, x0, x1, bad, sums, k):  # pragma: no cover - compiled
+def _sums_of_group(turned, sums):  # pragma: no cover - compiled
+    """Sum values and squares of eight boxes, pixel by pixel of each in order."""
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = 0.0
+    n = turned.shape[0]
+    for i in range(n):
+        v0, v1, v2, v3 = np.float64(turned[i, 0]), np.float64(turned[i, 1]), np.float64(turned[i, 2]), np.float64(turned[i, 3])
+        v4, v5, v6, v7 = np.float64(turned[i, 4]), np.float64(turned[i, 5]), np.float64(turned[i, 6]), np.float64(turned[i, 7])
+        a0, a1, a2, a3, a4, a5, a6, a7 = a0 + v0, a1 + v1, a2 + v2, a3 + v3, a4 + v4, a5 + v5, a6 + v6, a7 + v7
+        b0, b1, b2, b3 = b0 + v0 * v0, b1 + v1 * v1, b2 + v2 * v2, b3 + v3 * v3
+        b4, b5, b6, b7 = b4 + v4 * v4, b5 + v5 * v5, b6 + v6 * v6, b7 + v7 * v7
+    for k, total in enumerate((a0, a1, a2, a3, a4, a5, a6, a7)):
+        sums[0, k], sums[1, k] = n, total
+    for k, squares in enumerate((b0, b1, b2, b3, b4, b5, b6, b7)):
+        sums[2, k] = squares
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _clipped_sums_of_group(turned, low, high, sums):  # pragma: no cover - compiled
+    """Sum as `_sums_of_group` what lies between limits."""
+    for half in (0, 4):
+        l0, l1, l2, l3 = low[half], low[half + 1], low[half + 2], low[half + 3]
+        h0, h1, h2, h3 = high[half], high[half + 1], high[half + 2], high[half + 3]
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = n0 = n1 = n2 = n3 = 0.0
+        four = turned[:, half : half + 4]
+        for i in range(four.shape[0]):
+            v0, v1, v2, v3 = four[i, 0], four[i, 1], four[i, 2], four[i, 3]
+            g0, g1, g2, g3 = (v0 >= l0) & (v0 <= h0), (v1 >= l1) & (v1 <= h1), (v2 >= l2) & (v2 <= h2), (v3 >= l3) & (v3 <= h3)
+            w0, w1, w2, w3 = v0 if g0 else _ZERO, v1 if g1 else _ZERO, v2 if g2 else _ZERO, v3 if g3 else _ZERO
+            u0, u1, u2, u3 = np.float64(w0), np.float64(w1), np.float64(w2), np.float64(w3)
+            a0, a1, a2, a3 = a0 + u0, a1 + u1, a2 + u2, a3 + u3
+            b0, b1, b2, b3 = b0 + u0 * u0, b1 + u1 * u1, b2 + u2 * u2, b3 + u3 * u3
+            n0, n1, n2, n3 = n0 + (1.0 if g0 else 0.0), n1 + (1.0 if g1 else 0.0), n2 + (1.0 if g2 else 0.0), n3 + (1.0 if g3 else 0.0)
+        for k, found in enumerate(((n0, a0, b0), (n1, a1, b1), (n2, a2, b2), (n3, a3, b3))):
+            sums[0, half + k], sums[1, half + k], sums[2, half + k] = found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sums_of_box(image, first, last, x0, x1, bad, low, high, sums, k):  # pragma: no cover - compiled
+    """Sum number, values and squares of the good pixels of a box between limits."""
     n, total, squares = 0, 0.0, 0.0
     for y in range(first, last):
         for x in range(x0, x1):
-            if bad.size == 0 or not bad[y - first, x]:
-                value = np.float64(image[y, x])
-                total += value
-                squares += value * value
+            value = image[y, x]
+            # Written so that what is no number is summed, and noticed, where there are no limits.
+            if not (value < low or value > high) and (bad.size == 0 or not bad[y - first, x]):
+                wide = np.float64(value)
+                total += wide
+                squares += wide * wide
                 n += 1
     sums[0, k], sums[1, k], sums[2, k] = n, total, squares
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _clipped(image, first, last, x0, x1, bad, n, total, squares, bins, counts):  # pragma: no cover - compiled
-    """Return level and noise of a box from its number of pixels and their sums: clip once, then look at the histogram."""
-    mean = total / n
-    variance = squares / n - mean * mean
-    sigma = math.sqrt(variance) if variance > 0.0 else 0.0
-    low, high = np.float32(mean - 2.0 * sigma), np.float32(mean + 2.0 * sigma)
-    inside, total, squares = 0, 0.0, 0.0
-    for y in range(first, last):
-        for x in range(x0, x1):
-            value = image[y, x]
-            good = low <= value <= high and (bad.size == 0 or not bad[y - first, x])
-            wide = np.float64(value) if good else 0.0
-            total += wide
-            squares += wide * wide
-            inside += good
-    mean = total / inside
-    variance = squares / inside - mean * mean
-    sigma = math.sqrt(variance) if variance > 0.0 else 0.0
+def _mean_and_sigma(sums, k):  # pragma: no cover - compiled
+    mean = sums[1, k] / sums[0, k]
+    variance = sums[2, k] / sums[0, k] - mean * mean
+    return mean, math.sqrt(variance) if variance > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _of_box(image, first, last, x0, x1, bad, sums, k, bins, counts):  # pragma: no cover - compiled
+    """Return level and noise of a box from the sums of its clipped pixels, and its histogram."""
+    mean, sigma = _mean_and_sigma(sums, k)
     step = math.sqrt(2 / math.pi) * _HALF_WIDTH / _PER_LEVEL
-    levels = min(int(step * inside + 1), _MOST_LEVELS)
+    levels = min(int(step * sums[0, k] + 1), _MOST_LEVELS)
     mean_single, sigma_single = np.float32(mean), np.float32(sigma)
     scale = np.float32(2 * _HALF_WIDTH * sigma / levels) if sigma > 0.0 else np.float32(1.0)
     zero = np.float32(mean - _HALF_WIDTH * sigma)
@@ -138,11 +179,12 @@ def _fill(image, first, last, x0, x1, bad, scale, offset, levels, bins, counts):
     top = np.float32(levels)
     for y in range(first, last):
         # Two loops: the first one works on several pixels at once. What lies outside comes into the last place.
-        width = x1 - x0
+        line = image[y, x0:x1]
+        width = line.size
         for x in range(width):
-            place = image[y, x0 + x] / scale + offset
+            place = line[x] / scale + offset
             # A place between -1 and 0 becomes 0.
-            bins[x] = np.int32(place) if np.float32(-1.0) < place < top else np.int32(levels)
+            bins[x] = np.uint32(np.int32(place)) if (place > _BELOW) & (place < top) else np.uint32(levels)
         if bad.size == 0:
             for x in range(width):
                 counts[bins[x]] += 1
