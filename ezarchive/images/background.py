@@ -167,15 +167,18 @@ class MeshBackground(FullMaps):
             for rows, block in self._blocks(self.level_nodes, slice(0, self.shape[0]), slice(0, self.shape[1]), out.dtype):
                 np.subtract(data[rows], block, out=out[rows], casting="unsafe")
             return out
-        stacked, middle = self._along_x(self.level_nodes, slice(0, self.shape[1]), out.dtype)
-        values, curves = np.split(stacked, 2)
-        interval, weights = cubic(abscissa_y(np.arange(self.shape[0]), self.box_size[0]), len(self.level_nodes))
-        weights, kernels = weights.astype(np.float32), _kernels()
+        spline, kernels = self._level_coefficients, _kernels()
+        middle = float(np.median(spline.nodes))
+        tables = np.stack([spline.nodes - middle, spline.along_y, spline.along_x, spline.both])
+        row_at, row_weights = cubic(abscissa_y(np.arange(self.shape[0]), self.box_size[0]), len(spline.nodes))
+        column, weights = cubic(abscissa_x(np.arange(self.shape[1]), self.box_size[1]), spline.nodes.shape[1])
+        begin = np.searchsorted(column, np.arange(column[-1] + 2))
+        weights = np.ascontiguousarray(weights.T, np.float32)
         for first in range(0, self.shape[0], _STRIP):
             strip = out[first : first + _STRIP]
             if out is not data:
                 strip[...] = data[first : first + _STRIP]
-            kernels.subtract(strip, first, interval, weights, values, curves, np.float32(middle))
+            kernels.subtract(strip, first, tables, row_at, row_weights, begin, weights, np.float32(middle))
         return out
 
     @cached_property

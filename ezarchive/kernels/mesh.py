@@ -272,29 +272,43 @@ def _split(counts, low, high, n, split, below):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def subtract(image, first, interval, weights, nodes, curves, middle):  # pragma: no cover - compiled
-    """Subtract rows of a spline from an image, in place.
+def subtract(image, first, tables, row_at, row_weights, begin, column_weights, middle):  # pragma: no cover - compiled
+    """Subtract a spline from rows of an image, in place.
 
     Parameters
     ----------
     image : array of float32, shape (n, nx)
         Overwritten.
     first : int
-        Its first row, among those of the next two.
-    interval : array of int64, shape (ny,)
-        The interval of nodes that each row lies in.
-    weights : array of float32, shape (ny, 4)
-        Of the two nodes, and of the curvatures at them.
-    nodes, curves : array of float32, shape (number of nodes, nx)
-        Level and curvature along rows at the nodes.
+        Its first row, among those of the whole image.
+    tables : array of float64, shape (4, nodes along y, nodes along x)
+        Level at the nodes, less `middle`; curvature along y, along x, and along both.
+    row_at : array of int64, shape (ny,)
+        The node before each row.
+    row_weights : array of float64, shape (ny, 4)
+        Of that node and the next one, and of the curvatures at them.
+    begin : array of int64, shape (intervals + 1,)
+        First column between a node and the next one, and the end of the last interval.
+    column_weights : array of float32, shape (4, nx)
+        As `row_weights`, for columns.
     middle : float32
         Added to the level.
     """
-    last = nodes.shape[0] - 1
+    last_y, nodes = tables.shape[1] - 1, tables.shape[2]
+    level, bend = np.empty(nodes, np.float32), np.empty(nodes, np.float32)
+    left, right, bent_left, bent_right = column_weights[0], column_weights[1], column_weights[2], column_weights[3]
     for y in range(image.shape[0]):
-        i = interval[first + y]
-        j = min(i + 1, last)
-        w0, w1, w2, w3 = weights[first + y, 0], weights[first + y, 1], weights[first + y, 2], weights[first + y, 3]
-        line, low, high, bent_low, bent_high = image[y], nodes[i], nodes[j], curves[i], curves[j]
-        for x in range(line.size):
-            line[x] -= w0 * low[x] + w1 * high[x] + w2 * bent_low[x] + w3 * bent_high[x] + middle
+        i = row_at[first + y]
+        j = min(i + 1, last_y)
+        w0, w1, w2, w3 = row_weights[first + y, 0], row_weights[first + y, 1], row_weights[first + y, 2], row_weights[first + y, 3]
+        for k in range(nodes):
+            level[k] = w0 * tables[0, i, k] + w1 * tables[0, j, k] + w2 * tables[1, i, k] + w3 * tables[1, j, k]
+            bend[k] = w0 * tables[2, i, k] + w1 * tables[2, j, k] + w2 * tables[3, i, k] + w3 * tables[3, j, k]
+        line = image[y]
+        for k in range(begin.size - 1):
+            follow = min(k + 1, nodes - 1)
+            a, b, c, d = level[k], level[follow], bend[k], bend[follow]
+            part = slice(begin[k], begin[k + 1])
+            piece, u, v, s, t = line[part], left[part], right[part], bent_left[part], bent_right[part]
+            for x in range(piece.size):
+                piece[x] -= u[x] * a + v[x] * b + s[x] * c + t[x] * d + middle
