@@ -56,7 +56,7 @@ class Scene(NamedTuple):
     sigma: float
 
 
-SCENES = (Scene("sparse", 8_500, 3.0), Scene("crowded", 62_000, 1.5))
+SCENES = (Scene("sparse", 6_500, 3.0), Scene("crowded", 62_000, 1.5))
 
 
 def write_frames(folder: Path, scene: Scene, count: int) -> list[Path]:
