@@ -67,7 +67,7 @@ def test_radii_of_the_curve_of_growth(scene):
         theirs, _ = sep.flux_radius(data, objects["x"], objects["y"], 6.0 * objects["a"], fraction, normflux=found.flux_auto, subpix=5)
         # In the last of the 64 steps SExtractor extrapolates, up to the limit, sep does not.
         reached = theirs < 0.98 * 6.0 * objects["a"]
-        assert reached.mean() > 0.8
+        assert reached.mean() > 0.6
         np.testing.assert_allclose(ours[reached], theirs[reached], rtol=1e-6)
 
 
