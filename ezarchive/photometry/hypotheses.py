@@ -40,6 +40,7 @@ _BLENDS = (
     (2.0, 0.07, 2.0), (2.0, 0.2, 1.0), (2.0, 0.5, 0.2),
 )  # fmt: skip
 _BLEND_ANGLES = 8
+_PLACES = 5
 _ONE_ISOPHOTE = 1.4
 _BLEND_PRIOR = 0.02
 _SPIKE_PRIOR = 0.02
@@ -155,6 +156,29 @@ def overlap(fwhm: float, *, of_star: bool = False) -> np.ndarray:
                 weights = weights / (windows[REFERENCE] @ weights)
             total += (windows * weights) @ windows.T / 16
     return total
+
+
+def sampling(fwhm: float) -> np.ndarray:
+    """Return the covariance of a star's relative sums over the places of its centre in its pixel: small but for sharp stars.
+
+    Parameters
+    ----------
+    fwhm : float
+        Pixels.
+
+    Returns
+    -------
+    ndarray, shape (N_WINDOWS, N_WINDOWS)
+    """
+    half = window_half(fwhm)
+    pixel = np.arange(-half, half + 1)
+    rows = []
+    for place in np.ndindex(_PLACES, _PLACES):
+        fx, fy = (np.array(place) + 0.5) / _PLACES - 0.5
+        x, y = (pixel - fx)[None, :] / fwhm, (pixel - fy)[:, None] / fwhm
+        row = _windows(x, y) @ _star_pixels(x, y)
+        rows.append(row / row[REFERENCE])
+    return np.cov(np.array(rows), rowvar=False)
 
 
 def window_half(fwhm: float) -> int:

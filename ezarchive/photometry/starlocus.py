@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,10 @@ SPREADS = (0.01, 0.02, 0.035)
 """Widths of the peak that are tried, in ln(size)."""
 
 _STEP = 0.01
-_SHARES = (0.1, 0.25, 0.5, 0.75, 0.95)
+_SHARES = (0.03, 0.1, 0.25, 0.5, 0.75, 0.95)
 _OUTLIERS = 0.02
 _OUTLIER_DENSITY = 0.3
-_TAIL = 0.3
+_TAILS = (0.3, 0.7)
 _MOST = 1000
 
 
@@ -46,9 +47,9 @@ def find_locus(size: np.ndarray, error: np.ndarray, grid: np.ndarray, *, expecte
 
     Notes
     -----
-    The likelihood of a mixture is maximised: a share of stars, Gaussian around the centre; galaxies, an exponential of scale 0.3 that
-    begins at the centre (nothing is smaller than a star); 2 % anywhere. So the stars are found though most sources be galaxies. Of more
-    than 1000 sources the most precise are used.
+    The likelihood of a mixture is maximised: a share of stars, Gaussian around the centre; galaxies, an exponential of scale 0.3 or 0.7
+    that begins at the centre (nothing is smaller than a star); 2 % anywhere. So the stars are found though most sources be galaxies.
+    Of more than 1000 sources the most precise are used.
     """
     if len(size) > _MOST:
         best = np.argsort(error, kind="stable")[:_MOST]
@@ -60,8 +61,9 @@ def find_locus(size: np.ndarray, error: np.ndarray, grid: np.ndarray, *, expecte
     for spread in SPREADS:
         width = np.hypot(error, spread)
         stars = np.exp(-0.5 * (offset / width) ** 2) / (np.sqrt(2 * np.pi) * width)
-        galaxies = (1 - _OUTLIERS) * ndtr(offset / width) * np.exp(-np.maximum(offset, 0.0) / _TAIL) / _TAIL
-        for share in _SHARES:
+        onset = (1 - _OUTLIERS) * ndtr(offset / width)
+        for tail, share in product(_TAILS, _SHARES):
+            galaxies = onset * np.exp(-np.maximum(offset, 0.0) / tail) / tail
             density = share * stars + (1 - share) * galaxies + _OUTLIERS * _OUTLIER_DENSITY
             likelihood = np.log(density).sum(axis=1) - penalty
             k = int(np.argmax(likelihood))

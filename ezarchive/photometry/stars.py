@@ -143,7 +143,7 @@ def estimate_seeing(
     if (rows, cols) != (slice(0, ny), slice(0, nx)) and np.isfinite(data[rows, cols]).any():
         piece = noise if np.ndim(noise) == 0 else noise[rows, cols]
         level = background if np.ndim(background) == 0 else background[rows, cols]
-        level = _Moved(background, cols.start, rows.start) if isinstance(background, Level) else level
+        level = _Moved(background, rows, cols) if isinstance(background, Level) else level
         found = seeing_of(sex(data[rows, cols], options, noise=piece, background=level), saturation=saturation)
         if found is not None and found.n >= _ENOUGH_STARS:
             return found
@@ -175,8 +175,9 @@ def depth(sky_sigma: np.ndarray, *, zero_point: float = 0.0, n_sigma: float = 5.
 class _Moved:
     """The background of a frame, asked in the pixels of a piece of it."""
 
-    def __init__(self, level: Level, first_x: int, first_y: int) -> None:
-        self.level, self.first_x, self.first_y = level, first_x, first_y
+    def __init__(self, level: Level, rows: slice, cols: slice) -> None:
+        self.level, self.first_x, self.first_y = level, cols.start, rows.start
+        self.shape = rows.stop - rows.start, cols.stop - cols.start
         self.global_level = level.global_level
         self.upper = getattr(level, "upper", np.inf)
 

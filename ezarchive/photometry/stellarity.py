@@ -22,6 +22,7 @@ from ezarchive.photometry.hypotheses import (
     growth_table,
     hypotheses,
     overlap,
+    sampling,
     star_row,
     width_row,
     window_half,
@@ -34,14 +35,17 @@ _LEAST_WIDTH = 1.5
 _RECENTRED = 2
 _MOST_MOVED = 0.4
 _STEP = 0.03
-_SWEEPS = 3
-_NEAR = 4.0
+_SWEEPS = 2
+_NEAR = 3.5
 _BRIGHT = 20.0
 _CLEAN = 0.1
 _LEARNED = 3
 _MOST_LEARNED = 2000
 _NOT_SEEING = 0.1
 _SEEING_ERROR = 0.15
+_UNSEEN_CHANGE = 0.04
+_LEAST_SCATTER = 0.005
+_LEAST_SHAPE = 0.015
 _DISTURBED = 0.1
 _DISTURBANCE = 0.15
 _DOUBT = 0.02
@@ -227,10 +231,10 @@ def _judge(seen: _Seen, drawn: tuple[float, float, np.ndarray] | None, full: np.
     """Return the logarithms of the odds against a star."""
     n = len(seen.ratio)
     if drawn is None:
-        stars = _Stars(np.tile(star_row(), (n, 1)), _spread(0.08, 0.03))
+        stars = _Stars(np.tile(star_row(), (n, 1)), _spread(seen, 0.08, 0.03))
     else:
         centre, spread, weight = drawn
-        stars = _Stars(star_row() + centre * width_row() + np.zeros((n, 1)), _spread(spread, 0.005))
+        stars = _Stars(star_row() + centre * width_row() + np.zeros((n, 1)), _spread(seen, spread, _LEAST_SHAPE))
         candidates = _brightest(seen, np.flatnonzero(seen.clean & ~full))
         for _ in range(_LEARNED):
             if weight.sum() < _LEARNED:
@@ -252,11 +256,12 @@ def _brightest(seen: _Seen, index: np.ndarray) -> np.ndarray:
     return index if len(index) <= _MOST_LEARNED else index[np.argsort(-seen.ratio[index], kind="stable")[:_MOST_LEARNED]]
 
 
-def _spread(size: float, shape: float) -> np.ndarray:
+def _spread(seen: _Seen, size: float, shape: float) -> np.ndarray:
     """Return the covariance of the stars' relative sums for a scatter of ln(width) and of the quadrupole."""
     row = width_row()
-    least = np.r_[np.full(N_ROUND, 0.002), np.full(N_WINDOWS - N_ROUND, shape)]
-    return size**2 * np.outer(row, row) + np.diag(least**2)
+    least = np.r_[np.full(N_ROUND, _LEAST_SCATTER), np.full(N_WINDOWS - N_ROUND, shape)]
+    # Centres are not known better than to a part of a pixel either: twice what the sampling does.
+    return size**2 * np.outer(row, row) + np.diag(least**2) + 2.0 * sampling(seen.fwhm)
 
 
 def _learn(seen: _Seen, weight: np.ndarray, spread: float) -> _Stars:
@@ -277,9 +282,9 @@ def _learn(seen: _Seen, weight: np.ndarray, spread: float) -> _Stars:
         trust = 1.0 / (1.0 + odd / 4.0)
     counted = weight[used] * trust
     scatter = max(float((counted * (size**2 - error**2)).sum() / counted.sum()), 0.0)
-    # Ten stars' worth of a scatter of 1 % steadies that of a few.
-    scatter = np.sqrt((scatter * n_stars + 10 * 0.01**2) / (n_stars + 10))
-    return _Stars(terms @ found, _spread(float(np.clip(scatter, 0.004, 0.03)), 0.005))
+    # Ten stars' worth of a scatter of 1 % steadies that of a few, and a few do not show how the width changes over the frame.
+    scatter = np.clip(np.sqrt((scatter * n_stars + 10 * 0.01**2) / (n_stars + 10)), 0.004, 0.03)
+    return _Stars(terms @ found, _spread(seen, float(np.hypot(scatter, _UNSEEN_CHANGE / np.sqrt(n_stars))), _LEAST_SHAPE))
 
 
 def _log_odds(seen: _Seen, stars: _Stars, index: np.ndarray, gain: float | None, *, clipped: bool = False) -> np.ndarray:

@@ -36,7 +36,8 @@ class TestResponses:
         np.testing.assert_allclose(out[: k.N_WINDOWS], integrals(star), rtol=1e-5, atol=1e-7)
         sigma = k.WIDTHS[k.REFERENCE]
         window = np.exp(-0.5 * (X**2 + Y**2) / sigma**2) / sigma
-        np.testing.assert_allclose(out[k.N_WINDOWS :], [(window * X * star).sum() * STEP**2, (window * Y * star).sum() * STEP**2], atol=1e-7)
+        dipole = [(window * axis * star).sum() * STEP**2 for axis in (X, Y)]
+        np.testing.assert_allclose(out[k.N_WINDOWS :], dipole, atol=1e-7)
 
     def test_star_is_a_moffat_profile(self):
         alpha = 1 / (2 * np.sqrt(2 ** (1 / 3.5) - 1))
@@ -103,3 +104,23 @@ class TestHypotheses:
         np.testing.assert_allclose(matrix, matrix.T)
         assert np.linalg.eigvalsh(matrix).min() > -1e-12
         assert matrix[k.REFERENCE, k.REFERENCE] == pytest.approx(0, abs=1e-20)
+
+
+@pytest.mark.truth
+class TestSampling:
+    def test_only_sharp_stars_feel_their_place_in_the_pixel(self):
+        scatter = [np.sqrt(h.sampling(fwhm)[0, 0]) for fwhm in (1.6, 2.1, 2.5, 3.0, 5.0)]
+        assert (np.diff(scatter) < 0).all()
+        assert scatter[1] == pytest.approx(0.017, rel=0.2)
+        assert scatter[-1] < 1e-5
+
+    def test_against_stars_in_pixels(self, rng):
+        sums, dipole = np.empty((1, k.N_WINDOWS)), np.empty((1, 2))
+        rows = []
+        for _ in range(300):
+            x, y = rng.uniform(19.5, 20.5, 2)
+            u, v = (np.arange(41) - x)[None, :] / 2.1, (np.arange(41) - y)[:, None] / 2.1
+            data = h._star_pixels(u, v).reshape(41, 41).astype(np.float32)
+            k.window_sums(data, np.zeros((0, 0), bool), np.array([x]), np.array([y]), 2.1, h.window_half(2.1), sums, dipole)
+            rows.append(sums[0] / sums[0, k.REFERENCE])
+        np.testing.assert_allclose(np.std(rows, axis=0), np.sqrt(np.diag(h.sampling(2.1))), rtol=0.15, atol=2e-4)
