@@ -139,6 +139,7 @@ def photutils_sources(
     options = PhotutilsOptions() if options is None else options
     pixels = prepare(data, noise)
     mask = as_mask("mask", mask, pixels.shape)
+    _check_level(background, pixels.shape)
     segments, merged = _segments(pixels, options)
     if segments is None:
         return _table(_nothing(), [ApertureSums(*(np.zeros(0),) * 4, np.zeros(0, np.int16)) for _ in options.phot_apertures], options)
@@ -155,6 +156,12 @@ class _Sky:
     background: Level | float | np.ndarray | None
     mask: np.ndarray | None
     wcs: WCS | None
+
+
+def _check_level(background: Level | float | np.ndarray | None, shape: tuple[int, int]) -> None:
+    found = getattr(background, "shape", shape) if isinstance(background, Level) else np.shape(background)
+    if tuple(found) not in ((), tuple(shape)):
+        raise InputError(f"background: must be a number or have the shape of the image {tuple(shape)}, found {tuple(found)}")
 
 
 def _segments(pixels: Pixels, options: PhotutilsOptions) -> tuple[SegmentationImage | None, np.ndarray]:
@@ -286,12 +293,7 @@ def _apertures(
     pixels: Pixels, found: SourceCatalog, members: Segments, options: PhotutilsOptions, sky: _Sky
 ) -> list[ApertureSums]:
     """Sum the circles: fluxes by photutils, the rest by the house."""
-    saturated = None
-    if options.satur_level is not None:
-        ceiling = options.satur_level - np.nan_to_num(global_level(sky.background))
-        rows, cols = np.nonzero(pixels.data >= 0.5 * ceiling) if ceiling > 0 else np.indices(pixels.shape).reshape(2, -1)
-        full = pixels.data[rows, cols] + np.nan_to_num(level_at(sky.background, cols, rows)) >= options.satur_level
-        saturated = rows[full], cols[full]
+    saturated = None if options.satur_level is None else _saturated(pixels, sky.background, options.satur_level)
     around = Surroundings(mask=sky.mask, saturated=saturated, segmap=members.labels, number=np.arange(1, members.n + 1, dtype=np.int32))
     x, y = (_plain(v) for v in (found.x_centroid, found.y_centroid))
     made = []
@@ -306,6 +308,16 @@ def _apertures(
         bits[flux <= 0] |= _NON_POSITIVE
         made.append(ApertureSums(flux, flux_error(sums.sky_sigma, flux, options.gain), sums.sky_sigma, sums.area, bits))
     return made
+
+
+def _saturated(pixels: Pixels, background: Level | float | np.ndarray | None, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns of the saturated pixels; only those within reach of the level are looked at one by one."""
+    highest = 0.0
+    if background is not None:
+        highest = float(getattr(background, "upper", np.inf)) if isinstance(background, Level) else float(np.max(background))
+    rows, cols = np.nonzero(pixels.data >= level - highest)
+    full = pixels.data[rows, cols] + np.nan_to_num(level_at(background, cols, rows)) >= level
+    return rows[full], cols[full]
 
 
 def _nothing() -> dict[str, np.ndarray]:

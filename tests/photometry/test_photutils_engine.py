@@ -219,6 +219,13 @@ class TestFlags:
         assert np.flatnonzero(full).tolist() == [at(table, 30, 30)]
         assert ((np.asarray(table["FLAGS_APER"]) & BIT_APER["SATURATED"]) != 0).tolist() == full.tolist()
 
+    def test_saturated_on_a_slope(self, scene):
+        slope = np.broadcast_to(np.linspace(0, 300, 140), scene.shape).astype(np.float32)
+        table = photutils_sources(scene, noise=1.0, background=slope, options=options(satur_level=420.0, phot_apertures=(8.0,)))
+        full = (np.asarray(table["FLAGS"]) & BIT["SATURATED"]) != 0
+        assert full.tolist() == ((np.asarray(table["FLAGS_APER"]) & BIT_APER["SATURATED"]) != 0).tolist()
+        assert np.flatnonzero(full).tolist() == [at(table, 30, 30)]
+
     def test_everything_is_saturated_below_the_sky(self, scene):
         table = self.measure(scene, satur_level=5.0)
         assert (np.asarray(table["FLAGS"]) & BIT["SATURATED"]).all()
@@ -291,6 +298,10 @@ class TestBadInput:
             photutils_sources(np.zeros(5), noise=1.0)
         with pytest.raises(InputError, match="mask: must have the shape of the image"):
             photutils_sources(np.zeros((5, 5)), noise=1.0, mask=np.zeros((4, 5), bool))
+        with pytest.raises(InputError, match="background: must be a number or have the shape of the image"):
+            photutils_sources(np.zeros((5, 5)), noise=1.0, background=np.zeros((5, 4)))
+        with pytest.raises(InputError, match="noise: must be a number or have the shape of the image"):
+            photutils_sources(np.zeros((5, 5)), noise=np.ones((5, 4)))
         with pytest.raises(MeasurementError, match="noise: must be positive"):
             photutils_sources(np.zeros((5, 5)), noise=0.0)
         with pytest.raises(MeasurementError, match="holds no finite pixel"):
