@@ -30,20 +30,20 @@ def _add_ring(image, source, inner, outer, bins, density, places):
     twice_x, twice_y = 2.0 * source.x + BARELY_HALF, 2.0 * source.y + BARELY_HALF
     step = 1.0 / density
     inner2, outer2 = inner * inner, outer * outer
-    n, dense = bins.shape[1], np.float32(density)
+    n, dense = np.uint64(bins.shape[1]), np.float32(density)
+    data, status, blank = image.data, image.status, image.blank
     for y in range(y0, y1):
-        dy = y - source.y
-        row, statuses = image.data[y, x0:x1], image.status[y, x0:x1]
-        for i in range(len(row)):
-            dx = i + x0 - source.x
+        row, dy = np.uint64(y), y - source.y
+        for x in range(x0, x1):
+            column, dx = np.uint64(x), x - source.x
             r2 = dx * dx + dy * dy
             if r2 < inner2 or r2 >= outer2:
                 continue
-            value = float(row[i]) if statuses[i] & image.blank == 0 else stand_in(image, y, i + x0, twice_y, twice_x)[0]
+            value = float(data[row, column]) if status[row, column] & blank == 0 else stand_in(image, y, x, twice_y, twice_x)[0]
             r = np.sqrt(r2)
             rest = r - int(r * density) * step
             if rest >= _REACH and rest <= step - _REACH:
-                bins[0, min(int(r * density), n - 1)] += value
+                bins[0, min(int(r * density), bins.shape[1] - 1)] += value
                 continue
             # Close to the edge of a bin the pixel is divided into 5 x 5.
             near_x, near_y = np.float32(dx), np.float32(dy)
@@ -52,10 +52,10 @@ def _add_ring(image, source, inner, outer, bins, density, places):
                 places[k] = np.int32(np.sqrt(point_x * point_x + point_y * point_y) * dense)
             value *= 0.04
             for k in range(25):
-                place = places[k]
+                place = np.uint64(places[k])
                 if place < n:
                     # Sums of their own: neighbouring points often fall into one bin, and would wait for each other.
-                    bins[k % 5, place] += value
+                    bins[np.uint64(k % 5), place] += value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -137,16 +137,17 @@ def _window_sums(image, mx, my, sigma, rows):
     radius, factor = _WINDOW_SIGMAS * sigma, 0.5 / sigma**2
     y0, y1, x0, x1, off = circle_box(mx, my, radius, image.data.shape)
     free = clear(image, y0, y1, x0, x1)
-    weight, moment, first, second = rows[0], rows[1], rows[2], rows[3]
+    data, status, blank = image.data, image.status, image.blank
+    twice_x, twice_y = 2.0 * mx + BARELY_HALF, 2.0 * my + BARELY_HALF
     # From one pixel to the next the Gaussian changes by a factor that itself changes by the same factor at each step.
     change = np.exp(-2.0 * factor)
     height, ratio = np.exp(-((x0 - mx) ** 2) * factor), np.exp(-(2.0 * (x0 - mx) + 1.0) * factor)
-    for k in range(x1 - x0):
-        weight[k], moment[k] = height, height * (k + x0 - mx)
+    for x in range(x0, x1):
+        rows[0, np.uint64(x - x0)], rows[1, np.uint64(x - x0)] = height, height * (x - mx)
         height, ratio = height * ratio, ratio * change
     height, ratio = np.exp(-((y0 - my) ** 2) * factor), np.exp(-(2.0 * (y0 - my) + 1.0) * factor)
     total, step_x, step_y = 0.0, 0.0, 0.0
-    first[0], second[0] = 0.0, 0.0
+    rows[2, 0], rows[3, 0] = 0.0, 0.0
     for y in range(y0, y1):
         dy, along = y - my, height
         height, ratio = height * ratio, ratio * change
@@ -156,17 +157,17 @@ def _window_sums(image, mx, my, sigma, rows):
         # Running sums along the row: whatever part of it lies inside is a difference of two.
         reach = np.sqrt(reach)
         begin, end = max(int(mx - reach - 0.5), x0), min(int(mx + reach + 2.5), x1)
-        row, statuses = image.data[y, begin:end], image.status[y, begin:end]
-        light, lever = weight[begin - x0 : end - x0], moment[begin - x0 : end - x0]
-        flux, shift = 0.0, 0.0
-        for k in range(len(row)):
-            value = float(row[k])
-            if not free and statuses[k] & image.blank:
-                value = stand_in(image, y, k + begin, 2.0 * my + BARELY_HALF, 2.0 * mx + BARELY_HALF)[0]
-            flux += value * light[k]
-            shift += value * lever[k]
-            first[k + 1], second[k + 1] = flux, shift
-        flux, shift = _row_inside(first, second, mx - begin + 0.5, dy, radius, end - begin)
+        row, flux, shift = np.uint64(y), 0.0, 0.0
+        for x in range(begin, end):
+            column, place = np.uint64(x), np.uint64(x - x0)
+            value = float(data[row, column])
+            if not free and status[row, column] & blank:
+                value = stand_in(image, y, x, twice_y, twice_x)[0]
+            flux += value * rows[0, place]
+            shift += value * rows[1, place]
+            place = np.uint64(x - begin + 1)
+            rows[2, place], rows[3, place] = flux, shift
+        flux, shift = _row_inside(rows, mx - begin + 0.5, dy, radius, end - begin)
         total += flux * along
         step_x += shift * along
         step_y += flux * along * dy
@@ -174,17 +175,18 @@ def _window_sums(image, mx, my, sigma, rows):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _row_inside(first, second, middle, dy, radius, n):
-    """Return what two running sums along a row of `n` pixels hold inside a circle."""
+def _row_inside(rows, middle, dy, radius, n):
+    """Return what the two running sums along a row of `n` pixels hold inside a circle."""
     # Where the circle crosses the row steeply its middle tells; SExtractor divides the pixels at the edge into 11 x 11.
-    parts = 1 if abs(dy) < 0.6 * radius else 3
+    parts = 1 if abs(dy) < 0.85 * radius else 3
     flux, shift = 0.0, 0.0
     for part in range(parts):
         room = radius * radius - (dy + (part + 0.5) / parts - 0.5) ** 2
         if room > 0.0:
             half = np.sqrt(room)
             low, high = max(middle - half, 0.0), min(middle + half, float(n))
-            i, j = min(int(low), n - 1), min(int(high), n - 1)
-            flux += first[j] + (high - j) * (first[j + 1] - first[j]) - first[i] - (low - i) * (first[i + 1] - first[i])
-            shift += second[j] + (high - j) * (second[j + 1] - second[j]) - second[i] - (low - i) * (second[i + 1] - second[i])
+            i, j = np.uint64(min(int(low), n - 1)), np.uint64(min(int(high), n - 1))
+            low, high = low - i, high - j
+            flux += rows[2, j] + high * (rows[2, j + 1] - rows[2, j]) - rows[2, i] - low * (rows[2, i + 1] - rows[2, i])
+            shift += rows[3, j] + high * (rows[3, j + 1] - rows[3, j]) - rows[3, i] - low * (rows[3, i + 1] - rows[3, i])
     return flux / parts, shift / parts

@@ -58,9 +58,10 @@ def stand_in(image, y, x, twice_y, twice_x):
     data, status = image.data, image.status
     if image.mirror:
         y2, x2 = int(twice_y - y), int(twice_x - x)
-        if y2 >= 0 and x2 >= 0 and y2 < data.shape[0] and x2 < data.shape[1] and status[y2, x2] & image.blank == 0:
-            return float(data[y2, x2]), float(image.noise[y2, x2]) ** 2 if image.has_map else image.variance
-    return 0.0, 0.0 if image.has_map or status[y, x] & BAD else image.variance
+        row, column = np.uint64(y2), np.uint64(x2)
+        if y2 >= 0 and x2 >= 0 and y2 < data.shape[0] and x2 < data.shape[1] and status[row, column] & image.blank == 0:
+            return float(data[row, column]), float(image.noise[row, column]) ** 2 if image.has_map else image.variance
+    return 0.0, 0.0 if image.has_map or status[np.uint64(y), np.uint64(x)] & BAD else image.variance
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -93,42 +94,11 @@ def _ellipse_box(source, scale, shape):
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def clear(image, y0, y1, x0, x1):
     """Return whether no pixel of a box is masked."""
-    found = np.uint8(0)
+    status, found = image.status, np.uint8(0)
     for y in range(y0, y1):
-        row = image.status[y, x0:x1]
-        for k in range(len(row)):
-            found |= row[k]
+        for x in range(x0, x1):
+            found |= status[np.uint64(y), np.uint64(x)]
     return found & image.blank == 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def total(row):
-    """Sum a row in double precision, four sums side by side: one would wait for itself."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    n = len(row) // 4
-    for k in range(n):
-        a += row[4 * k]
-        b += row[4 * k + 1]
-        c += row[4 * k + 2]
-        d += row[4 * k + 3]
-    for k in range(4 * n, len(row)):
-        a += row[k]
-    return (a + b) + (c + d)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def dot(weights, row):
-    """Sum a row with weights, as `total` does."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    n = len(row) // 4
-    for k in range(n):
-        a += weights[4 * k] * row[4 * k]
-        b += weights[4 * k + 1] * row[4 * k + 1]
-        c += weights[4 * k + 2] * row[4 * k + 2]
-        d += weights[4 * k + 3] * row[4 * k + 3]
-    for k in range(4 * n, len(row)):
-        a += weights[k] * row[k]
-    return (a + b) + (c + d)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -163,23 +133,21 @@ def kron_radius(image, source, factor, minimum, room):
     y0, y1, x0, x1, cut = _ellipse_box(source, KRON_SIGMAS, image.data.shape)
     moment, flux = 0.0, 0.0
     area, hidden = 0, 0
+    data, status, blank = image.data, image.status, image.blank
     free = clear(image, y0, y1, x0, x1)
     for y in range(y0, y1):
         first, last = _span(source, y, KRON_SIGMAS * KRON_SIGMAS, x0, x1)
         area += last - first
-        row, bits, dy = image.data[y, first:last], image.status[y, first:last], y - source.y
-        start = first - source.x
-        for k in range(len(row)):
+        row, dy, start = np.uint64(y), y - source.y, first - source.x
+        for k in range(last - first):
             # A short integer becomes a float in one instruction for several pixels.
-            room[k] = np.sqrt(max(_inside(source, dy, np.int32(k) + start), 0.0))
-        if free or clear(image, y, y + 1, first, last):
-            moment += dot(room, row)
-            flux += total(row)
-            continue
-        for k in range(len(row)):
-            if bits[k] & image.blank == 0:
-                moment += room[k] * row[k]
-                flux += row[k]
+            room[np.uint64(k)] = np.sqrt(max(_inside(source, dy, np.int32(k) + start), 0.0))
+        for k in range(last - first):
+            column = np.uint64(first + k)
+            if free or status[row, column] & blank == 0:
+                value = float(data[row, column])
+                moment += room[np.uint64(k)] * value
+                flux += value
             else:
                 hidden += 1
     radius = factor * moment / flux if moment > 0.0 and flux > 0.0 else minimum
@@ -197,22 +165,27 @@ def kron_flux(image, source, radius):
     flux, variance = 0.0, 0.0
     area, hidden = 0, 0
     bits = np.uint8(0)
+    data, status, blank = image.data, image.status, image.blank
+    plain = not image.has_map and clear(image, y0, y1, x0, x1)
     for y in range(y0, y1):
         first, last = _span(source, y, radius * radius, x0, x1)
         area += last - first
-        if not image.has_map and clear(image, y, y + 1, first, last):
-            flux += total(image.data[y, first:last])
-            variance += (last - first) * image.variance
+        row = np.uint64(y)
+        if plain:
+            for x in range(first, last):
+                flux += data[row, np.uint64(x)]
             continue
-        row, statuses, sigmas = image.data[y, first:last], image.status[y, first:last], image.noise[y if image.has_map else 0]
-        for k in range(len(row)):
-            if statuses[k] & image.blank == 0:
-                flux += row[k]
-                variance += sigmas[k + first] ** 2 if image.has_map else image.variance
+        for x in range(first, last):
+            column = np.uint64(x)
+            if status[row, column] & blank == 0:
+                flux += data[row, column]
+                variance += float(image.noise[row, column]) ** 2 if image.has_map else image.variance
             else:
-                value, var = stand_in(image, y, k + first, twice_y, twice_x)
+                value, var = stand_in(image, y, x, twice_y, twice_x)
                 flux += value
                 variance += var
                 hidden += 1
-                bits |= statuses[k]
+                bits |= status[row, column]
+    if plain:
+        variance = area * image.variance
     return flux, variance, hidden > CROWDED_FRACTION * area, cut, (bits & BAD) != 0
