@@ -463,6 +463,7 @@ def test_a_full_disk_under_the_database(tmp_path, data):
 
 def test_a_database_made_by_a_newer_version(archive, data):
     with archive.database.begin() as conn:
+        ours = conn.execute(sa.text("SELECT value FROM archive_meta WHERE key = 'schema_version'")).scalar_one()
         conn.execute(sa.text("UPDATE archive_meta SET value = '1.99' WHERE key = 'schema_version'"))
     url = archive.database.engine.url
     archive.database.dispose()
@@ -477,7 +478,7 @@ def test_a_database_made_by_a_newer_version(archive, data):
         assert conn.execute(sa.text("SELECT count(*) FROM file")).scalar() == 0
     archive.database.dispose()
     with sa.create_engine(url).begin() as conn:
-        conn.execute(sa.text("UPDATE archive_meta SET value = '1.0' WHERE key = 'schema_version'"))
+        conn.execute(sa.text("UPDATE archive_meta SET value = :ours WHERE key = 'schema_version'"), {"ours": ours})
     archive.database = Database.open(url)
     assert index(archive).new == 1
 
