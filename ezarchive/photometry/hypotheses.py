@@ -96,6 +96,7 @@ def hypotheses(*, clipped: bool = False) -> Hypotheses:
     return Hypotheses(np.array([*stars, *others]) - star, np.log(weights), len(stars))
 
 
+@lru_cache(maxsize=1)
 def growth_table() -> np.ndarray:
     """Return how the sums of a source grow with its round extra variance, as `kernels_stellarity.untangle` takes it.
 
@@ -114,6 +115,7 @@ def growth_table() -> np.ndarray:
     return np.array(rows)
 
 
+@lru_cache(maxsize=1)
 def disturbance() -> np.ndarray:
     """Return the covariance that unseen neighbours within 2.5 FWHM, each as bright as the star, give to its sums."""
     star, own = star_row(), _respond(0, 0, 0, 0, 0)[REFERENCE]
@@ -158,6 +160,7 @@ def overlap(fwhm: float, *, of_star: bool = False) -> np.ndarray:
     return total
 
 
+@lru_cache(maxsize=4)
 def sampling(fwhm: float) -> np.ndarray:
     """Return the covariance of a star's relative sums over the places of its centre in its pixel: small but for sharp stars.
 

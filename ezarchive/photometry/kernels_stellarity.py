@@ -26,6 +26,7 @@ REACH = 2.2
 _VECTOR = 32
 _FAR = 40.0
 _MOST_SHIFT = 0.2
+_SEEN = 5.0
 _ROUNDEST = 0.8
 _JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -257,7 +258,7 @@ def untangle(where, sums, dipole, noise, order, start, other, star, table, sweep
             for k in range(2):
                 # Twice the windowed mean, as for XWIN_IMAGE.
                 step = 2.0 * WIDTHS[REFERENCE] * (dipole[i, k] - total[N_WINDOWS + k]) / amount
-                shift[i, k] = min(max(step, -_MOST_SHIFT), _MOST_SHIFT) if amount > 3 * noise[i] else 0.0
+                shift[i, k] = min(max(step, -_MOST_SHIFT), _MOST_SHIFT) if amount > _SEEN * noise[i] else 0.0
 
 
 @njit(**_JIT)
