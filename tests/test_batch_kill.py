@@ -18,7 +18,7 @@ import json, os, signal, sys
 from sqlalchemy import event
 from ezarchive import Archive
 
-home, out = sys.argv[1:]
+home, out, verb = sys.argv[1:]
 events = 0
 limit = None
 
@@ -30,10 +30,8 @@ def write_point(*_):
 
 def hooked(function):
     def wrapped(*args, **kwargs):
-        write_point()
-        result = function(*args, **kwargs)
-        write_point()
-        return result
+        write_point()  # to be killed after it is to be killed before the next one
+        return function(*args, **kwargs)
     return wrapped
 
 def work(n, target):
@@ -42,10 +40,16 @@ def work(n, target):
     os.replace, os.fsync = hooked(os.replace), hooked(os.fsync)
     with Archive.open(target) as archive:
         event.listen(archive.database.engine, "commit", write_point)
-        archive.measure(workers=1, detection_sigma=5, progress=False)
+        if verb == "measure":
+            archive.measure(workers=1, detection_sigma=5, progress=False)
+        else:
+            archive.forced("21:45:00 -77:15:44", name="one", workers=1, progress=False)
     os._exit(0)
 
 import shutil
+# What every child would load; nothing that starts threads, which a fork would not carry over.
+import ezarchive.forcedframe, ezarchive.measure, ezarchive.photometry.extraction, ezarchive.photometry.shapes
+import numba, scipy.spatial, scipy.ndimage
 killed = []
 for n in range(1, 500):
     target = f"{home}-{n}"
@@ -81,11 +85,12 @@ def dump(home: Path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_at_every_write_and_run_again(small_archive, tmp_path: Path):
+@pytest.mark.parametrize("verb", ["measure", "forced"])
+def test_killed_at_every_write_and_run_again(small_archive, tmp_path: Path, verb):
     home = small_archive(tmp_path / "a")
     script, out = tmp_path / "child.py", tmp_path / "out.json"
     script.write_text(CHILD)
-    done = subprocess.run([sys.executable, str(script), str(home), str(out)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(script), str(home), str(out), verb], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *killed, clean = [Path(path) for path in json.loads(out.read_text())]
     assert len(killed) > 10
@@ -93,7 +98,10 @@ def test_killed_at_every_write_and_run_again(small_archive, tmp_path: Path):
     assert len(expected[0]) == 2
     for target in killed:
         with Archive.open(target) as archive:
-            report = archive.measure(workers=1, detection_sigma=5, progress=False)
+            if verb == "measure":
+                report = archive.measure(workers=1, detection_sigma=5, progress=False)
+            else:
+                report = archive.forced("21:45:00 -77:15:44", name="one", workers=1, progress=False)
             assert report.ok
         assert dump(target) == expected, target
         assert not [path for path in (target / "catalogs").rglob(".*.tmp")]

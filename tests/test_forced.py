@@ -233,6 +233,17 @@ def test_a_ring_within_its_aperture_fails_every_frame_by_name(archive):
     assert "the ring must not reach into its aperture" in report.failed[0][2]
 
 
+def test_a_light_curve_takes_one_point_a_frame_though_two_lists_hold_the_target(archive):
+    (frame, _) = DataBrowser(archive).where(kind="science").frames()
+    here = (frame.ra, frame.dec)
+    archive.forced([here], **QUIET)
+    newer = archive.forced([here, (frame.ra, frame.dec + 0.002)], **QUIET)
+    curve = archive.light_curve(here, "1 arcsec")
+    assert len(curve) == 2
+    assert set(curve["run_id"]) == {newer.run_id}
+    assert set(curve["kind"]) == {"forced"}
+
+
 def test_only_one_batch_at_a_time(archive):
     with Lock(archive.home / ".measure.lock", what="measure"), pytest.raises(LockedError, match="measure"):
         archive.forced([(326.0, -77.0)], **QUIET)

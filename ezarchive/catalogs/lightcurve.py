@@ -31,9 +31,9 @@ WITH near AS (
     FROM light_curve lc
     WHERE angular_separation(lc.ra, lc.dec, $ra, $dec) <= $radius AND lc.dec BETWEEN $low AND $high {{more}}
 )
-SELECT *, count(*) OVER (PARTITION BY catalog_id) - 1 AS n_within FROM near
-QUALIFY row_number() OVER (PARTITION BY catalog_id ORDER BY separation, "row") = 1
-ORDER BY mjd_mid NULLS LAST, frame_id, catalog_id
+SELECT near.*, count(*) OVER (PARTITION BY near.catalog_id) - 1 AS n_within FROM near LEFT JOIN catalogs c USING (catalog_id)
+QUALIFY row_number() OVER (PARTITION BY near.frame_id, c.method ORDER BY separation, near.run_id DESC, "row") = 1
+ORDER BY mjd_mid NULLS LAST, near.frame_id, near.catalog_id
 """
 
 
@@ -49,7 +49,8 @@ def light_curve(
 ) -> QTable:
     """Return the light curve of a position.
 
-    On each frame (and for each method that measured it) the source nearest to the position counts, if one lies within the radius.
+    On each frame (and for each method that measured it) the source nearest to the position counts, if one lies within the radius; of two
+    lists of targets that both hold it, the newer measurement.
 
     Parameters
     ----------
