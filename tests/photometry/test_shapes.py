@@ -194,6 +194,13 @@ class TestBadPixels:
         assert [one.flags[0] & ~128 for one in flagged] == [16, 16 + 4]
         np.testing.assert_array_equal(plain[1].flux, flagged[1].flux)
 
+    def test_a_hot_pixel_that_is_no_source_saturates_the_aperture(self):
+        data = gaussian(2.0, 2.0, x=40, y=35)
+        data[35, 52] = 5000.0
+        for mask_type in ("CORRECT", "NONE"):
+            small, large = measured(data, phot_apertures=(12.0, 30.0), satur_level=4000.0, filter=False, mask_type=mask_type)[1].apertures
+            assert (small.flags[0] & 16, large.flags[0] & 16) == (0, 16)
+
     def test_aperture_partly_and_source_wholly_at_the_edge(self):
         data = gaussian(2.0, 2.0, x=3, y=35)
         sums = measured(data, phot_apertures=(6.0, 12.0))[1].apertures
