@@ -58,13 +58,13 @@ def deblend(
         As `moments` names them.
     members, first : array of int32
         Pixels of each object, object after object, and where each begins; one more tells where the last one ends.
-    group : array of int32, shape (n,)
-        Component that each object comes from.
+    last_row : array of int32, shape (n,)
+        Last row of the component that each object comes from.
     """
     n_pixels = begin[n_components]
     room = max(n_components + n_components // 4, 16)
     floats, integers = np.zeros((room, N_FLOATS)), np.zeros((room, N_INTEGERS), np.int64)
-    members, first, group = np.empty(n_pixels, np.int32), np.zeros(room + 1, np.int32), np.zeros(room, np.int32)
+    members, first, last_row = np.empty(n_pixels, np.int32), np.zeros(room + 1, np.int32), np.zeros(room, np.int32)
     longest = 1
     for c in range(n_components):
         longest = max(longest, begin[c + 1] - begin[c])
@@ -86,10 +86,13 @@ def deblend(
             )
             n_parts = ends.size - 1
         while n + max(n_parts, 1) > floats.shape[0]:
-            floats, integers, first, group = taller(floats), taller(integers), longer(first), longer(group)
+            floats, integers, first, last_row = taller(floats), taller(integers), longer(first), longer(last_row)
         at = first[n]
+        bottom = 0
+        for k in range(start, stop):
+            bottom = max(bottom, rows[order[k]])
         for i in range(max(n_parts, 1)):
-            group[n + i] = c
+            last_row[n + i] = bottom
         if n_parts == 0:
             for k in range(start, stop):
                 members[at + k - start] = order[k]
@@ -114,7 +117,7 @@ def deblend(
             first[n + i + 1] = at
             measure(members, first[n + i], at, rows, columns, smoothed, values, noise, thresh, True, floats[n + i], integers[n + i])
         n += n_parts
-    return floats[:n], integers[:n], members, first[: n + 1], group[:n]
+    return floats[:n], integers[:n], members, first[: n + 1], last_row[:n]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -117,28 +117,19 @@ def detect(pixels: Pixels, options: SexOptions) -> Detected:
         ``too_many_pixels`` if over a quarter of the image exceeds the threshold.
     """
     found = _above_threshold(pixels, options)
-    order, begin = _components(found, options.detect_minarea)
-    ny, nx = pixels.shape
-    values = listed.values_at(pixels.data, 0, found.rows, found.columns)
-    blends = deblending.deblend(
-        order, begin, len(begin) - 1, found.rows, found.columns, found.smoothed, values, found.noise, found.limits, found.level,
-        options.deblend_nthresh, options.deblend_mincont, options.detect_minarea, ny, nx,
-    )  # fmt: skip
-    floats, integers, members, first, group = blends
+    floats, integers, members, first, last_row = _deblended(found, pixels, options)
     eater, flags = np.full(len(floats), -1, np.int32), np.zeros(len(floats), np.int16)
     if options.clean:
         height = cleaning.heights(members, first, len(floats), found.smoothed, found.limits, found.level, options.detect_minarea)
         eater, flags = cleaning.survivors(floats, integers, height, options.clean_param)
-    kept, counts = eater < 0, np.diff(first)
-    last_row = np.maximum.reduceat(found.rows[order], begin[:-1])[group] if len(group) else group
-    loose = _loose(found, order, members, np.repeat(_left_behind(eater, last_row), counts))
-    members = members[np.repeat(kept, counts)]
-    source = np.repeat(np.arange(np.count_nonzero(kept), dtype=np.int32), counts[kept])
+    kept = eater < 0
+    left = _left_behind(eater, last_row)
+    source, y, x, noise, loose_y, loose_x = listed.share_out(members, first, kept, left, found.rows, found.columns, found.noise)
     return Detected(
         objects=_objects(floats[kept], integers[kept]), shape=pixels.shape, noise=pixels.noise,
-        member_source=source, member_y=found.rows[members], member_x=found.columns[members],
-        member_noise=found.noise[members] if pixels.has_map else pixels.noise,
-        loose_y=found.rows[loose], loose_x=found.columns[loose], eaten_flag=flags[kept] & ~np.int16(moments.MERGED),
+        member_source=source, member_y=y, member_x=x,
+        member_noise=noise if pixels.has_map else pixels.noise, loose_y=loose_y, loose_x=loose_x,
+        eaten_flag=flags[kept] & ~np.int16(moments.MERGED),
     )  # fmt: skip
 
 
@@ -149,24 +140,15 @@ def _left_behind(eater: np.ndarray, last_row: np.ndarray) -> np.ndarray:
     return np.where(removed & ~later, last_row, -1)
 
 
-def _loose(found: _Listed, grouped: np.ndarray, members: np.ndarray, row_left: np.ndarray) -> np.ndarray:
-    """Return the pixels of no source that stay masked: those of no component, and of each object those of the row that is left."""
-    alone = np.ones(len(found.rows), bool)
-    alone[grouped] = False
-    return np.concatenate([np.flatnonzero(alone), members[found.rows[members] == row_left]])
-
-
 def _above_threshold(pixels: Pixels, options: SexOptions) -> _Listed:
-    """List the pixels above the threshold, a few rows at a time where the noise is a map."""
+    """List the pixels above the threshold, a few rows at a time, so that no list has room for more than it holds."""
     data, mapped = pixels.data, pixels.has_map
     level = np.float32(options.detect_thresh * (1.0 if mapped else pixels.noise))
     limit = max(data.size // 4, _MANY_PIXELS)
     weights = (KERNEL / KERNEL.sum()).astype(np.float32)
-    whole = data.dtype == np.float32 and not mapped
-    step = len(data) if whole else _ROWS_AT_ONCE
     parts, noises, total = [], [], 0
-    for first in range(0, len(data), step):
-        rows = slice(first, min(first + step, len(data)))
+    for first in range(0, len(data), _ROWS_AT_ONCE):
+        rows = slice(first, min(first + _ROWS_AT_ONCE, len(data)))
         noise = detection_noise(pixels, rows, smooth=options.filter) if mapped else _NOTHING.reshape(0, 0)
         block, offset = (data, 0) if data.dtype == np.float32 else _single(data, rows)
         part = threshold.runs_above(block, rows.start - offset, rows.stop - offset, weights, options.filter, level, noise, limit)
@@ -178,7 +160,8 @@ def _above_threshold(pixels: Pixels, options: SexOptions) -> _Listed:
         parts.append(part)
         if mapped:
             noises.append(listed.values_at(noise, rows.start, *listed.places(*part[:3])[:2]))
-    y, start, stop, smoothed = parts[0] if len(parts) == 1 else (np.concatenate(column) for column in zip(*parts, strict=True))
+    y, start, stop, smoothed = (np.concatenate(column) for column in zip(*parts, strict=True))
+    del parts
     lines, columns, offset = listed.places(y, start, stop)
     noise = np.concatenate(noises) if mapped else _NOTHING
     return _Listed(y, start, stop, offset, lines, columns, smoothed, noise, level * noise, level)
@@ -190,14 +173,18 @@ def _single(data: np.ndarray, rows: slice) -> tuple[np.ndarray, int]:
     return data[first : rows.stop + 1].astype(np.float32), first
 
 
-def _components(found: _Listed, min_area: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixels of the connected components, and where each begins."""
+def _deblended(found: _Listed, pixels: Pixels, options: SexOptions) -> tuple[np.ndarray, ...]:
+    """Join the pixels to components and take these apart to objects; see `deblending.deblend`."""
     n = len(found.y)
     order, begin = np.empty(len(found.rows), np.int32), np.empty(n + 1, np.int32)
     scratch = np.empty((linking.SCRATCH_ROWS, 2 * n + 1), np.int32)
-    count = linking.link(found.y, found.start, found.stop, found.offset, n, min_area, scratch, order, begin)
-    begin = begin[: count + 1]
-    return order[: begin[-1]], begin
+    count = linking.link(found.y, found.start, found.stop, found.offset, n, options.detect_minarea, scratch, order, begin)
+    del scratch
+    values = listed.values_at(pixels.data, 0, found.rows, found.columns)
+    return deblending.deblend(
+        order, begin, count, found.rows, found.columns, found.smoothed, values, found.noise, found.limits, found.level,
+        options.deblend_nthresh, options.deblend_mincont, options.detect_minarea, *pixels.shape,
+    )  # fmt: skip
 
 
 def _objects(floats: np.ndarray, integers: np.ndarray) -> np.ndarray:
