@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -168,8 +169,8 @@ class Image(Shown, MaskCalculations, MapCalculations):
 
     def cutout(
         self,
-        x: float,
-        y: float,
+        x: Any,
+        y: Any,
         size: int | tuple[int, int] | str | Quantity,
         unit: str = "pixel",
     ) -> Image:
@@ -178,7 +179,7 @@ class Image(Shown, MaskCalculations, MapCalculations):
         Parameters
         ----------
         x, y : float
-            Centre: 0-based pixels, or ICRS degrees for ``unit="coord"``.
+            Centre: 0-based pixels, or for ``unit="coord"`` ICRS degrees (`x` alone may be a SkyCoord or a sexagesimal text).
         size : int, tuple of two ints, str or Quantity
             Rows and columns in pixels; an angle (``"30 arcsec"``) means as many pixels as it needs.
         unit : {"pixel", "coord"}
@@ -238,11 +239,15 @@ class Image(Shown, MaskCalculations, MapCalculations):
         x, y = sky.icrs_to_pixel(self.wcs, ra, dec)
         return float(x), float(y)
 
-    def _pixel(self, x: float, y: float, unit: str) -> tuple[float, float]:
+    def _pixel(self, x: Any, y: Any, unit: str) -> tuple[float, float]:
         if unit not in _UNITS:
             raise InputError(f"unit: must be 'pixel' or 'coord', found {unit!r}")
+        x, y = (value.item() if type(value) is np.ndarray and value.ndim == 0 else value for value in (x, y))
         if unit == "coord":
-            x, y = self.to_pixel(x, y)
+            x, y = self.to_pixel(*sky.parse_position(x if y is None else (x, y), "x, y"))
+        for name, value in (("x", x), ("y", y)):
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+                raise InputError(f"{name}={value!r}: must be a number of pixels (unit='pixel')")
         if not (np.isfinite(x) and np.isfinite(y)):
             raise InputError(f"x, y: must be finite, found ({x}, {y})")
         return float(x), float(y)
@@ -253,7 +258,7 @@ class Image(Shown, MaskCalculations, MapCalculations):
                 raise InputError(f"size: must be in pixels, for {self._name} has no WCS, found {size}")
             size = int(np.ceil(sky.parse_angle(size) * 3600.0 / self.pixel_scale))
         sizes = (size, size) if np.ndim(size) == 0 else tuple(size)
-        if len(sizes) != 2 or any(int(n) != n or n < 1 for n in sizes):
+        if len(sizes) != 2 or any(not isinstance(n, (int, float, np.number)) or int(n) != n or n < 1 for n in sizes):
             raise InputError(f"size: must be a number of pixels (or two, rows and columns) of at least 1, found {size}")
         return int(sizes[0]), int(sizes[1])
 
@@ -310,9 +315,20 @@ class Cutout(Image):
     def __init__(self, data: np.ndarray, corner: tuple[int, int], parent: Image) -> None:
         x, y = corner
         wcs = None if parent.wcs is None else parent.wcs[y:, x:]
-        super().__init__(data, parent.hdu, frame=parent.frame, header=parent.header)
+        super().__init__(data, parent.hdu, frame=parent.frame, header=_shifted(parent.header, x, y, data.shape))
         self.__dict__["wcs"] = wcs
         self.corner = (int(x), int(y))
+
+
+def _shifted(header: fits.Header, x: int, y: int, shape: tuple[int, ...]) -> fits.Header:
+    """Return the header of a piece: its size, and the reference pixel of every WCS moved."""
+    made = header.copy()
+    for axis, first, size in ((1, x, shape[1]), (2, y, shape[0])):
+        if f"NAXIS{axis}" in made:
+            made[f"NAXIS{axis}"] = size
+        for kind in {name[6:] for name in made if re.fullmatch(rf"(CRPIX|CTYPE){axis}[A-Z]?", name)}:
+            made[f"CRPIX{axis}{kind}"] = made.get(f"CRPIX{axis}{kind}", 0.0) - first
+    return made
 
 
 def _native_copy(stored: np.ndarray) -> np.ndarray:

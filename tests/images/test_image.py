@@ -9,6 +9,7 @@ import tracemalloc
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
@@ -174,6 +175,33 @@ class TestCutout:
         x, y = piece.corner
         np.testing.assert_allclose(piece.wcs.all_pix2world(3, 4, 0), image.wcs.all_pix2world(3 + x, 4 + y, 0))
 
+    def test_header_of_the_piece(self, path, tmp_path):
+        header = fits.getheader(path)
+        header["CRPIX1A"], header["CTYPE1A"], header["CTYPE2A"] = 4.0, "LINEAR", "LINEAR"
+        image = Image(path, header=header)
+        piece = image.cutout(30, 20, (11, 9))
+        x, y = piece.corner
+        assert (piece.header["NAXIS1"], piece.header["NAXIS2"]) == (9, 11)
+        assert piece.header["CRPIX1"] == image.header["CRPIX1"] - x
+        assert (piece.header["CRPIX1A"], piece.header["CRPIX2A"]) == (4.0 - x, -float(y))
+        assert (image.header["CRPIX1A"], "CRPIX2A" in image.header) == (4.0, False)
+        piece.calculate_bkg(box_size=4, verbose=False)
+        written = WCS(fits.getheader(piece.write_map("background", tmp_path / "map.fits")))
+        np.testing.assert_allclose(written.all_pix2world(3, 4, 0), image.wcs.all_pix2world(3 + x, 4 + y, 0), rtol=1e-12)
+
+    def test_positions_in_any_form(self, path):
+        image = Image(path)
+        place = SkyCoord(*image.wcs.all_pix2world(30, 20, 0), unit="deg")
+        for x, y in ((place, None), (place.to_string("hmsdms", precision=4), None), (*place.to_string("hmsdms", precision=4).split(),),
+                     (place.ra, place.dec), image.wcs.all_pix2world(30, 20, 0)):  # fmt: skip
+            assert image.cutout(x, y, 11, unit="coord").corner == (25, 15)
+        for x, y, unit, message in (
+            ("10:00", "x", "coord", "x, y: 'x' must be degrees or sexagesimal"), (None, None, "coord", "x, y None: must be a"),
+            ("3", 4, "pixel", "x='3': must be a number of pixels"),
+        ):  # fmt: skip
+            with pytest.raises(InputError, match=message):
+                image.cutout(x, y, 11, unit=unit)
+
     def test_positions_on_the_sky(self, path):
         image = Image(path)
         ra, dec = image.wcs.all_pix2world(30, 20, 0)
@@ -202,7 +230,8 @@ class TestCutout:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [((-10, 20, 5), "must overlap the image"), ((30, 99, 5), "must overlap the image"), ((np.nan, 20, 5), "x, y: must be finite"),
-         ((30, 20, 0), "size: must be a number of pixels"), ((30, 20, 2.5), "size: must be a number of pixels"),
+         ((30, 20, None), "size: must be a number of pixels"), ((30, 20, 0), "size: must be a number of pixels"),
+         ((30, 20, 2.5), "size: must be a number of pixels"),
          ((30, 20, 5, "sky"), "unit: must be 'pixel' or 'coord', found 'sky'")],
     )  # fmt: skip
     def test_wrong_arguments(self, path, arguments, message):
