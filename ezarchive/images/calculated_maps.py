@@ -183,7 +183,7 @@ class MapCalculations(Calculations):
             Background and noise of the sky of this frame; by default a mesh of the image.
         errormap_type : {"sourcerms", "bkgrms"}
             ``sourcerms``: with the photons of the sources, ``sqrt(rms^2 + max(image - background, 0) / gain)``. ``bkgrms``: as
-            `calculate_bkgrms`.
+            `calculate_bkgrms`, of the image alone: target_bkg, target_bkgrms and gain must be left out.
         box_size, filter_size : int
             Of the mesh.
         save, verbose, visualize, save_fig : bool
@@ -204,6 +204,9 @@ class MapCalculations(Calculations):
         if errormap_type not in ("sourcerms", "bkgrms"):
             raise InputError(f"errormap_type={errormap_type!r}: must be 'sourcerms' or 'bkgrms'")
         if errormap_type == "bkgrms":
+            for name, value in (("target_bkg", target_bkg), ("target_bkgrms", target_bkgrms), ("gain", gain)):
+                if value is not None:
+                    raise InputError(f"{name}: must be left out for errormap_type='bkgrms', which has no use for it")
             return self.calculate_bkgrms(
                 box_size=box_size, filter_size=filter_size, save=save, verbose=verbose, visualize=visualize, save_fig=save_fig
             )
@@ -270,9 +273,13 @@ class MapCalculations(Calculations):
             name = images[kind].path or f"master {kind}"
             say(f"{name}: its header lacks the number of frames combined (NCOMBINE); {guess}", verbose and number is None)
         number = isinstance(given[3], (int, float, np.number)) and not isinstance(given[3], bool)
-        flat_err = 0.0 if given[3] is None else float(given[3]) if number else self._master("flaterr", given[3])
+        flat_err = self._master("flaterr", given[3]) if given[3] is not None and not number else None
+        if flat_err is None:
+            flat_err = self._number("mflaterr", 0.0 if given[3] is None else given[3], strict=False)
         masters = noise.Masters(**images, flat_err=flat_err, bias_frames=combined["bias"], dark_frames=combined["dark"])
-        read_noise = getattr(self.frame, "read_noise", None) if readout_noise is None else readout_noise
+        read_noise = getattr(self.frame, "read_noise", None)
+        if readout_noise is not None:
+            read_noise = self._number("readout_noise", readout_noise, strict=False)
         made = noise.propagated_noise(level, masters, gain=gain, read_noise=read_noise)
         inputs = {**images, "target_bkg": target_bkg, **{f"{kind}_frames": number for kind, number in combined.items()}}
         return made, {"method": "propagation", "read_noise": read_noise, "gain": gain}, inputs

@@ -130,7 +130,8 @@ class MaskCalculations(Calculations):
         """
         self._check_switches(save=save, save_fig=save_fig)
         former = self._mask_of("target_srcmask", target_srcmask)
-        level = self.saturation if saturation_level is None else saturation_level
+        sigma, mask_radius_factor = self._number("sigma", sigma), self._number("mask_radius_factor", mask_radius_factor)
+        level = self._level_given(saturation_level)
         made = mask.source_mask(self._pixels, former, sigma=sigma, radius_factor=mask_radius_factor, saturation=level)
         parameters = {"method": "source", "sigma": sigma, "mask_radius_factor": mask_radius_factor, "saturation_level": level}
         return self._keep_mask(
@@ -170,7 +171,7 @@ class MaskCalculations(Calculations):
             ``no_saturation`` if no level is given and the frame has none.
         """
         self._check_switches(save=save, save_fig=save_fig)
-        level = self.saturation if saturation_level is None else saturation_level
+        level, grow_pixel = self._level_given(saturation_level), self._number("grow_pixel", grow_pixel, strict=False)
         if level is None:
             message = f"{self._title}: its saturation level is unknown; the header, an instrument rule or saturation_level= must tell it"
             raise MeasurementError("no_saturation", message)
@@ -220,9 +221,10 @@ class MaskCalculations(Calculations):
             ``no_gain`` or ``no_read_noise`` if it is neither given nor known.
         """
         self._check_switches(save=save, save_fig=save_fig)
-        gain = self._known("gain", "gain=", gain, self.gain, "no_gain")
+        gain = self._number("gain", self._known("gain", "gain=", gain, self.gain, "no_gain"))
         noise = self._known("read noise", "readout_noise=", readout_noise, getattr(self.frame, "read_noise", None), "no_read_noise")
-        level = self.saturation if saturation_level is None else saturation_level
+        noise = self._number("readout_noise", noise, strict=False)
+        level = self._level_given(saturation_level)
         options = mask.CosmicRayOptions(sigclip=sigclip, sigfrac=sigfrac, objlim=objlim, niter=niter)
         left_out = self._mask_of("target_ivpmask", target_ivpmask)
         found = mask.cosmic_ray_mask(self._pixels, gain=gain, read_noise=noise, saturation=level, mask=left_out, options=options)
@@ -232,6 +234,10 @@ class MaskCalculations(Calculations):
             "crmask", found, parameters, {"target_ivpmask": left_out}, f"{int(np.count_nonzero(found))} pixels hit by cosmic rays",
             {"save": save, "verbose": verbose, "visualize": visualize, "save_fig": save_fig},
         )  # fmt: skip
+
+    def _level_given(self, level: float | None) -> float | None:
+        """Return the level of saturation that was given, else the frame's."""
+        return self.saturation if level is None else self._number("saturation_level", level, least=-np.inf)
 
     def _known(self, what: str, argument: str, given: float | None, own: float | None, code: str) -> float:
         value = own if given is None else given

@@ -75,8 +75,8 @@ class Shown:
 
     def show_position(  # noqa: PLR0913  the tutorial's arguments
         self,
-        x: float,
-        y: float,
+        x: Any,
+        y: Any,
         radius_arcsec: float | None = None,
         a_arcsec: float | None = None,
         b_arcsec: float | None = None,
@@ -97,7 +97,8 @@ class Shown:
         Parameters
         ----------
         x, y : float
-            ICRS degrees for ``coord_type="coord"``, 0-based pixels for ``"pixel"``; the axes are of the same kind.
+            ICRS degrees for ``coord_type="coord"`` (`x` with `y` None may be a SkyCoord or a sexagesimal text), 0-based pixels for
+            ``"pixel"``; the axes are of the same kind.
         radius_arcsec : float, optional
             Radius of a circle.
         a_arcsec, b_arcsec : float, optional
@@ -134,8 +135,8 @@ class Shown:
         """Return the aperture in pixels, as `plots.image` takes it; none where none is asked for."""
         a, b = axes
         for name, value in {"radius_arcsec": radius, "a_arcsec": a, "b_arcsec": b}.items():
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise InputError(f"{name}={value!r}: must be positive and finite")
+            if value is not None:
+                self._number(name, value)
         if (a is None) != (b is None) or (radius is not None and a is not None):
             raise InputError("radius_arcsec, a_arcsec, b_arcsec: must be a radius, or both semi-axes, or none of them")
         if radius is None and a is None:

@@ -184,8 +184,11 @@ class Calculations:
         if isinstance(given, (str, os.PathLike)):
             given = self._file(name, given)
         if hasattr(given, "cut") and not isinstance(given, Mask):
+            self._own(name, _frame_of(given))
             given = given.data != 0
-        return Mask.of(given, self.shape, name=name)
+        made = Mask.of(given, self.shape, name=name)
+        self._own(name, made.frame_id)
+        return made
 
     def _level_of(self, name: str, given: Any) -> MeshBackground | PixelMap:
         """Return a background of this image: of a map, an array, an image, a number, or the path of a map or image."""
@@ -199,18 +202,23 @@ class Calculations:
         if isinstance(given, (str, os.PathLike)):
             given = self._file(name, given)
         if isinstance(given, (int, float, np.number)) and not isinstance(given, bool):
-            return MeshBackground.constant(float(given), float(given), self.shape)
+            value = self._number(name, given, least=0.0 if kind == "rms" else -np.inf)
+            return MeshBackground.constant(value, value, self.shape)
         if isinstance(given, np.ndarray) or (hasattr(given, "cut") and not isinstance(given, Mask)):
-            given = PixelMap(given, kind)
+            given = PixelMap(given, kind, _frame_of(given))
         if not isinstance(given, classes):
             raise InputError(f"{name}: must be an image, an array or a number, found {type(given).__name__}")
         if isinstance(given, PixelMap) and given.kind != kind:
             raise InputError(f"{name}: must be a map of kind {kind!r}, found {given.kind!r}")
         if given.shape != self.shape:
             raise InputError(f"{name}: must have the shape of the image {self.shape}, found {given.shape}")
-        if None not in (given.frame_id, self._own_id) and given.frame_id != self._own_id:
-            raise InputError(f"{name}: must be of this frame ({self._own_id}), found a map of frame {given.frame_id}")
+        self._own(name, given.frame_id)
         return given
+
+    def _own(self, name: str, frame_id: int | None) -> None:
+        """Refuse a map of another frame, as far as both are known."""
+        if None not in (frame_id, self._own_id) and frame_id != self._own_id:
+            raise InputError(f"{name}: must be of this frame ({self._own_id}), found a map of frame {frame_id}")
 
     def _file(self, name: str, path: str | os.PathLike[str]) -> Any:
         path = Path(path)
@@ -221,7 +229,8 @@ class Calculations:
     def _number(self, name: str, value: Any, *, least: float = 0.0, strict: bool = True) -> float:
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not number or not np.isfinite(value) or value < least or (strict and value == least):
-            raise InputError(f"{name}={value!r}: must be a finite number {'above' if strict else 'from'} {least:g}")
+            bound = f" {'above' if strict else 'from'} {least:g}" if np.isfinite(least) else ""
+            raise InputError(f"{name}={value!r}: must be a finite number{bound}")
         return float(value)
 
     def _area_scale(self, name: str) -> float:
@@ -270,6 +279,14 @@ class Calculations:
 
     def _averaged(self) -> plots.Averaged:
         return plots.averaged_from(self.cut, self.shape)
+
+
+def _frame_of(given: Any) -> int | None:
+    """Return the frame that an image is a map of, where it is known; a science frame is one of itself only."""
+    frame = getattr(given, "frame", None)
+    if frame is None:
+        return None
+    return frame.frame_id if frame.parent_id is None and frame.kind == "science" else frame.parent_id
 
 
 def _averaged(mask: Mask) -> plots.Averaged:

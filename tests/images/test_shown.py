@@ -99,7 +99,7 @@ def test_an_array_shows_itself_too(tmp_path):
     [
         ({"radius_arcsec": 5, "a_arcsec": 1, "b_arcsec": 1}, "must be a radius, or both semi-axes"),
         ({"a_arcsec": 1}, "must be a radius, or both semi-axes"),
-        ({"radius_arcsec": -1}, "radius_arcsec=-1: must be positive"),
+        ({"radius_arcsec": -1}, "radius_arcsec=-1: must be a finite number above 0"),
         ({"zoom_radius_pixel": 0}, "zoom_radius_pixel=0: must be a whole number"),
         ({"x": 5000}, "must overlap the image"),
         ({"x": float("nan")}, "must be finite"),

@@ -198,3 +198,44 @@ def test_real_frames(real_data, tmp_path):
                 assert units[0].data.shape == image.shape
         seen += 1
     assert seen >= 7
+
+
+def test_what_is_no_number_is_told(image):
+    for given, match in (
+        (lambda: image.calculate_sourcemask(sigma="5", **QUIET), "sigma='5': must be a finite number above 0"),
+        (lambda: image.calculate_sourcemask(saturation_level="5", **QUIET), "saturation_level='5': must be a finite number$"),
+        (lambda: image.calculate_saturatedmask(np.nan, **QUIET), "saturation_level=nan: must be a finite number$"),
+        (lambda: image.calculate_saturatedmask(grow_pixel=-1, **QUIET), "grow_pixel=-1: must be a finite number from 0"),
+        (lambda: image.calculate_crmask(gain="1", **QUIET), "gain='1': must be a finite number above 0"),
+        (lambda: image.calculate_crmask(readout_noise=-1, **QUIET), "readout_noise=-1: must be a finite number from 0"),
+        (lambda: image.calculate_errormap(target_bkgrms=-3.0, **QUIET), "target_bkgrms=-3.0: must be a finite number above 0"),
+        (lambda: image.calculate_errormap(target_bkg=np.nan, **QUIET), "target_bkg=nan: must be a finite number$"),
+    ):
+        with pytest.raises(InputError, match=match):
+            given()
+
+
+@pytest.mark.parametrize("wrong", [{"mflaterr": -0.1}, {"mflaterr": np.nan}, {"readout_noise": "5"}, {"readout_noise": -1}])
+def test_propagation_refuses_noise_that_is_none(image, wrong):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}=.*: must be a finite number from 0"):
+        image.calculate_bkgrms_from_propagation(300.0, np.zeros(SHAPE), np.zeros(SHAPE), np.ones(SHAPE), **wrong, **QUIET)
+
+
+@pytest.mark.parametrize("given", [{"target_bkg": 300.0}, {"target_bkgrms": 6.0}, {"gain": 2.0}])
+def test_an_error_map_of_the_image_alone_takes_no_maps(image, given):
+    with pytest.raises(InputError, match=f"{next(iter(given))}: must be left out for errormap_type='bkgrms'"):
+        image.calculate_errormap(errormap_type="bkgrms", **given, **QUIET)
+
+
+def test_a_mask_or_an_image_of_another_frame_is_told(image, pixels):
+    other = Image(pixels, frame=Frame(frame_id=4, naxis1=SHAPE[1], naxis2=SHAPE[0]))
+    for kind, parent in (("science", None), ("background", 4)):
+        level = Image(pixels, frame=Frame(frame_id=9 if parent else 4, kind=kind, parent_id=parent, naxis1=SHAPE[1], naxis2=SHAPE[0]))
+        with pytest.raises(InputError, match="target_bkg: must be of this frame .3., found a map of frame 4"):
+            image.calculate_errormap(target_bkg=level, **QUIET)
+    own = Image(pixels, frame=Frame(frame_id=9, kind="background", parent_id=3, naxis1=SHAPE[1], naxis2=SHAPE[0]))
+    assert image.calculate_errormap(target_bkg=own, **QUIET).frame_id == 3
+    with pytest.raises(InputError, match="target_srcmask: must be of this frame .3., found a map of frame 4"):
+        image.calculate_bkg(other.calculate_sourcemask(**QUIET), **QUIET)
+    with pytest.raises(InputError, match="target_ivpmask: must be of this frame .3., found a map of frame 4"):
+        image.calculate_crmask(other, **QUIET)
