@@ -47,7 +47,7 @@ _UNSEEN_CHANGE = 0.04
 _LEAST_SCATTER = 0.005
 _LEAST_SHAPE = 0.015
 _DISTURBED = 0.1
-_DISTURBANCE = 0.3
+_DISTURBANCE = 0.2
 _DOUBT = 0.02
 _RATIOS = np.geomspace(1.0, 2e4, 48)
 """Signal to noise that noise models are made for."""
