@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import engines
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable
 
-from ezarchive import Archive, DataBrowser, flags, read_catalog
+from ezarchive import AperturePhotometry, Archive, DataBrowser, flags, read_catalog
 from ezarchive.catalogs.parquet import read_provenance
 from ezarchive.database import queries, targetlists
 from ezarchive.errors import InputError, LockedError, UnknownNameError
 from ezarchive.files import Lock
 from ezarchive.targets import read_targets
 
+postgresql_server, empty_postgresql_url = engines.postgresql_server, engines.empty_postgresql_url
 QUIET = {"workers": 1, "progress": False}
 
 
@@ -242,6 +244,27 @@ def test_a_light_curve_takes_one_point_a_frame_though_two_lists_hold_the_target(
     assert len(curve) == 2
     assert set(curve["run_id"]) == {newer.run_id}
     assert set(curve["kind"]) == {"forced"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_on_postgresql(toy_sky, tmp_path, empty_postgresql_url):
+    with Archive.create(tmp_path / "home", roots={"scidata": toy_sky.scidata}, database=empty_postgresql_url) as archive:
+        archive.index(progress=False, workers=1)
+        frames = DataBrowser(archive).where(kind="science").frames()
+        archive.measure(frames.target_images[0], **QUIET)
+        here = (frames.target_images[0].ra, frames.target_images[0].dec)
+        report = archive.forced([here], name="sn", **QUIET)
+        assert (report.measured, report.failed) == (2, ())
+        assert archive.forced([here], name="sn", **QUIET).skipped == 2
+        rows = [read_catalog(archive.home / row.path) for row in catalogs_of(archive, "circular").values()]
+        assert sorted(row["sky_source"][0] for row in rows) == ["annulus", "mesh"]
+        catalog = AperturePhotometry().circular_photometry(frames.target_images[1], *here, unit="coord", verbose=False)
+        assert frames.target_images[1].frame_id == catalog.frame_id
+        assert archive.pin(report.run_id) == 2
+        assert archive.pin(None, method="circular") == 2
+        assert archive.verify(progress=False).ok
+    frames.target_images[0]._handle.database.dispose()
 
 
 def test_only_one_batch_at_a_time(archive):

@@ -92,6 +92,23 @@ class TestRun:
         assert oldest["started"] <= oldest["ended"]
 
 
+class TestRunWithout:
+    def test_catalogs_of_several_frames_share_a_run_and_a_second_one_of_a_frame_begins_another(self, conn, recipe):
+        first = runs.run_without(conn, recipe, VERSIONS, 1)
+        add(conn, 1, first)
+        assert runs.run_without(conn, recipe, VERSIONS, 2) == first
+        add(conn, 2, first)
+        second = runs.run_without(conn, recipe, VERSIONS, 1)
+        assert second != first
+        assert runs.run_without(conn, recipe, VERSIONS, 3) == second  # the newest one
+        assert runs.run_without(conn, recipe, {**VERSIONS, "sep": "9"}, 3) not in (first, second)
+
+    def test_a_batch_at_work_is_left_alone(self, conn, recipe):
+        batch = new_run(conn, recipe)
+        assert runs.run_without(conn, recipe, VERSIONS, 1) != batch
+        assert runs.open_run(conn, recipe, VERSIONS) == (batch, True)
+
+
 class TestCatalog:
     def test_measured_is_judged_by_recipe(self, conn, recipe):
         add(conn, 1, new_run(conn, recipe))
