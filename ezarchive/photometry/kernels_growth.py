@@ -157,6 +157,8 @@ def _window_sums(image, mx, my, sigma, rows):
         # Running sums along the row: whatever part of it lies inside is a difference of two.
         reach = np.sqrt(reach)
         begin, end = max(int(mx - reach - 0.5), x0), min(int(mx + reach + 2.5), x1)
+        if begin >= end:
+            continue
         row, flux, shift = np.uint64(y), 0.0, 0.0
         for x in range(begin, end):
             column, place = np.uint64(x), np.uint64(x - x0)

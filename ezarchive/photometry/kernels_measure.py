@@ -121,7 +121,7 @@ def _span(source, y, limit, x0, x1):
         first += 1
     while last > first and not _inside(source, dy, last - 1 - source.x) <= limit:
         last -= 1
-    return first, last
+    return first, max(first, last)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

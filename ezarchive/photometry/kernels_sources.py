@@ -1,4 +1,8 @@
-"""The compiled loop over all sources, and the marks that it needs."""
+"""The compiled loop over all sources, and the marks that it needs.
+
+numba keeps a compiled function until the file changes that the function stands in, not those whose functions it calls: after a change in
+``kernels_measure``, ``kernels_growth`` or ``kernels_circles`` this file must be touched, or ``__pycache__/*.nb?`` be deleted.
+"""
 
 from __future__ import annotations
 

@@ -215,6 +215,30 @@ class TestBadPixels:
 
 
 @pytest.mark.pure
+class TestEdges:
+    def test_a_window_that_wanders_off_the_image(self):
+        # A faint knot at the edge, and on the other side of it a bright slope that ends there.
+        data = np.zeros((40, 60))
+        data[18:22, 2:5] = 50.0
+        data[10:30, 0] = 4000.0
+        found, sums = measured(data, detect_thresh=30.0, filter=False, deblend_mincont=1e-6, mask_type="NONE", clean=False)
+        assert len(found.objects) >= 1
+        assert np.isfinite(sums.xwin).all()
+        assert np.isfinite(sums.ywin).all()
+
+    @pytest.mark.parametrize("mask_type", ["NONE", "BLANK", "CORRECT"])
+    def test_noise_everywhere_and_sources_on_every_edge(self, rng, mask_type):
+        data = rng.normal(size=(50, 70)) * 5
+        for x, y in ((0, 0), (69, 0), (0, 49), (69, 49), (35, 0), (0, 25), (69, 25), (35, 49), (35, 25)):
+            data += gaussian(rng.uniform(1, 6), 1.0, theta=rng.uniform(0, 180), x=x, y=y, shape=data.shape, peak=300.0)
+        found, sums = measured(data, detect_thresh=0.8, phot_apertures=(5.0, 60.0), mask_type=mask_type, detect_minarea=1)
+        assert len(found.objects) > 20
+        for name in ("kron_radius", "flux_auto", "flux_auto_err", "half_light", "xwin", "ywin"):
+            assert np.isfinite(getattr(sums, name)).all(), name
+        assert (sums.apertures[1].area <= 50 * 70 + 1e-9).all()
+
+
+@pytest.mark.pure
 def test_isophote(rng):
     data = np.zeros((30, 30), np.float32)
     data[10:16, 10:18] = rng.uniform(4, 9, (6, 8))
