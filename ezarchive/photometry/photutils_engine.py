@@ -14,6 +14,7 @@ import astropy.units as u
 import numpy as np
 import sep
 from astropy.table import QTable
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 from photutils.segmentation import SegmentationImage, SourceCatalog, deblend_sources, detect_sources
 from photutils.utils.exceptions import NoDetectionsWarning
@@ -140,12 +141,11 @@ def photutils_sources(
     pixels = prepare(data, noise)
     mask = as_mask("mask", mask, pixels.shape)
     _check_level(background, pixels.shape)
-    segments, merged = _segments(pixels, options)
-    if segments is None:
+    segments, members = _segments(pixels, options)
+    if segments is None or members is None:
         return _table(_nothing(), [ApertureSums(*(np.zeros(0),) * 4, np.zeros(0, np.int16)) for _ in options.phot_apertures], options)
     kron, neighbours = (options.kron_factor, _LEAST_KRON, 0.0), _MASK_TYPES[options.mask_type]
     found = SourceCatalog(pixels.data, segments, mask=pixels.bad, kron_params=kron, aperture_mask_method=neighbours)
-    members = Segments.of(segments.data, merged)
     return _measure(pixels, found, members, options, _Sky(background, mask, wcs))
 
 
@@ -164,23 +164,28 @@ def _check_level(background: Level | float | np.ndarray | None, shape: tuple[int
         raise InputError(f"background: must be a number or have the shape of the image {tuple(shape)}, found {tuple(found)}")
 
 
-def _segments(pixels: Pixels, options: PhotutilsOptions) -> tuple[SegmentationImage | None, np.ndarray]:
-    """Return the segments, numbered from 1, and which of them were separated from others."""
+def _segments(pixels: Pixels, options: PhotutilsOptions) -> tuple[SegmentationImage, Segments] | tuple[None, None]:
+    """Return the segments, numbered from 1, twice: as photutils has them, and as a list of pixels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)
         blends = detect_sources(pixels.data, options.detection_sigma * pixels.noise, options.minarea_pixels, mask=pixels.bad)
     if blends is None:
-        return None, np.zeros(0, bool)
+        return None, None
     if options.contrast >= 1 or options.nlevels < 2:
-        return blends, np.zeros(blends.n_labels, bool)
-    single = deblend_sources(
-        pixels.data, blends, options.minarea_pixels, n_levels=options.nlevels, contrast=options.contrast, progress_bar=False
-    )
+        none = np.zeros(blends.n_labels, bool)
+        return blends, Segments.of(blends.data, none, none)
+    with warnings.catch_warnings():
+        # That of too many peaks in one blend becomes a flag.
+        warnings.filterwarnings("ignore", "The deblending mode", AstropyUserWarning)
+        single = deblend_sources(
+            pixels.data, blends, options.minarea_pixels, n_levels=options.nlevels, contrast=options.contrast, progress_bar=False
+        )
+    overflown = getattr(single, "info", {}).get("warnings", {}).get("nmarkers", {}).get("input_labels", ())
     inside = single.data > 0
     parent = np.zeros(single.n_labels + 1, np.int64)
     parent[single.data[inside]] = blends.data[inside]
-    children = np.bincount(parent[1:])
-    return single, children[parent[1:]] > 1
+    merged = np.bincount(parent[1:])[parent[1:]] > 1
+    return single, Segments.of(single.data, merged, np.isin(parent[1:], overflown))
 
 
 def _measure(pixels: Pixels, found: SourceCatalog, members: Segments, options: PhotutilsOptions, sky: _Sky) -> QTable:

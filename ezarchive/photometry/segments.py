@@ -20,7 +20,8 @@ _OFF_OR_BROKEN = flags.value(flags.FLAGS_APER, "OFF_IMAGE_PARTLY", "OFF_IMAGE", 
 class Segments:
     """The pixels of all segments: which source (from 0) and where.
 
-    There are ``n`` sources; ``labels`` is the map (0: none, i + 1: source i), ``merged`` tells the sources that were separated from others.
+    There are ``n`` sources; ``labels`` is the map (0: none, i + 1: source i), ``merged`` tells the sources that were separated from others,
+    ``overflown`` those of blends with more peaks than can be separated.
     """
 
     source: np.ndarray
@@ -29,13 +30,14 @@ class Segments:
     n: int
     labels: np.ndarray
     merged: np.ndarray
+    overflown: np.ndarray
 
     @classmethod
-    def of(cls, labels: np.ndarray, merged: np.ndarray) -> Segments:
+    def of(cls, labels: np.ndarray, merged: np.ndarray, overflown: np.ndarray) -> Segments:
         """List the pixels of a map of labels from 1 on."""
         labels = np.ascontiguousarray(labels, np.int32)
         y, x = np.nonzero(labels)
-        return cls(labels[y, x] - 1, y, x, len(merged), labels, merged)
+        return cls(labels[y, x] - 1, y, x, len(merged), labels, merged, overflown)
 
     def sum(self, what: np.ndarray | None = None, where: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Sum a quantity over the pixels of each source, or count them."""
@@ -49,7 +51,7 @@ def segment_flags(
     apertures: Sequence[ApertureSums],
     saturation: float | None,
 ) -> np.ndarray:
-    """Return the bits of FLAGS that segments let know: all but the overflows.
+    """Return the bits of FLAGS that segments let know: all but EXTRACT_OVERFLOW.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ def segment_flags(
     """
     ny, nx = pixels.shape
     bits = np.where(members.merged, _BIT["MERGED"], 0).astype(np.int16)
+    bits[members.overflown] |= _BIT["DEBLEND_OVERFLOW"]
     if saturation is not None:
         bits[values["FLUX_MAX"] + np.nan_to_num(values["BACKGROUND"]) >= saturation] |= _BIT["SATURATED"]
     xmin, xmax, ymin, ymax = (values[name] for name in ("XMIN_IMAGE", "XMAX_IMAGE", "YMIN_IMAGE", "YMAX_IMAGE"))

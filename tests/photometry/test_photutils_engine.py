@@ -213,6 +213,12 @@ class TestFlags:
         assert bits[at(table, 30, 30)] == 0
         assert not (np.asarray(self.measure(scene, contrast=1.0)["FLAGS"]) & BIT["MERGED"]).any()
 
+    def test_too_many_peaks_in_one_blend(self, rng):
+        data = (rng.normal(30, 3, (90, 90)) + 100 * (rng.random((90, 90)) < 0.1)).astype(np.float32)
+        data[:3], data[-3:], data[:, :3], data[:, -3:] = 0, 0, 0, 0
+        table = self.measure(data, minarea_pixels=1, contrast=0.0, nlevels=8, calc_accurate_fwhm=False)
+        assert (np.asarray(table["FLAGS"]) & BIT["DEBLEND_OVERFLOW"]).all()
+
     def test_saturated(self, scene):
         table = self.measure(scene, satur_level=300.0)
         full = (np.asarray(table["FLAGS"]) & BIT["SATURATED"]) != 0

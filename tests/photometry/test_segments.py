@@ -29,9 +29,9 @@ def values(**changed) -> dict[str, np.ndarray]:
     return {name: np.array(changed.get(name, column), float) for name, column in base.items()}
 
 
-def flags_of(labels, bad=None, merged=(False, False, False), apertures=(), saturation=None, **changed) -> list[set[str]]:
+def flags_of(labels, bad=None, merged=(False,) * 3, overflown=(False,) * 3, apertures=(), saturation=None, **changed) -> list[set[str]]:
     pixels = Pixels(np.zeros(labels.shape, np.float32), 1.0, bad)
-    bits = segment_flags(pixels, values(**changed), Segments.of(labels, np.array(merged)), apertures, saturation)
+    bits = segment_flags(pixels, values(**changed), Segments.of(labels, np.array(merged), np.array(overflown)), apertures, saturation)
     assert bits.dtype == np.int16
     return [set(flags.decode(value)) for value in bits]
 
@@ -39,14 +39,14 @@ def flags_of(labels, bad=None, merged=(False, False, False), apertures=(), satur
 @pytest.mark.pure
 class TestSegments:
     def test_pixels(self, labels):
-        found = Segments.of(labels, np.zeros(3, bool))
+        found = Segments.of(labels, *np.zeros((2, 3), bool))
         assert found.n == 3
         np.testing.assert_array_equal(found.sum(), [25, 15, 16])
         assert found.labels.dtype == np.int32
         np.testing.assert_array_equal(labels[found.y, found.x], found.source + 1)
 
     def test_sums(self, labels):
-        found = Segments.of(labels, np.zeros(3, bool))
+        found = Segments.of(labels, *np.zeros((2, 3), bool))
         np.testing.assert_array_equal(found.sum(found.x, found.y == 10), [60, 48, 0])
 
 
@@ -61,6 +61,9 @@ class TestFlags:
 
     def test_merged(self, labels):
         assert flags_of(labels, merged=(True, True, False))[:2] == [{"MERGED"}, {"MERGED"}]
+
+    def test_overflown(self, labels):
+        assert flags_of(labels, overflown=(False, True, False))[:2] == [set(), {"DEBLEND_OVERFLOW"}]
 
     def test_crowded_from_a_tenth_on(self, labels):
         # The ellipse of 4.2 pixels round the first source holds 5 of the second's 15 in 57.
