@@ -93,6 +93,11 @@ class PositionOptions:
         widths = made.annulus_width_arcsec or made.annulus_width_pixel
         if (made.annulus_inner_arcsec or made.annulus_inner_pixel) and not widths:
             raise InputError("annulus_inner: needs an annulus_width as well")
+        for unit in ("arcsec", "pixel"):
+            inner, diameters = getattr(made, f"annulus_inner_{unit}"), getattr(made, f"aperture_diameter_{unit}")
+            if inner is not None and diameters and inner < max(diameters) / 2 * (1 - 1e-9):
+                message = f"found an inner radius of {inner:g} {unit} for one of {max(diameters) / 2:g}"
+                raise InputError(f"annulus_inner: the ring must not reach into its aperture, {message}")
         if len(widths) > 1 and len(widths) != len(made.apertures()):
             message = f"must be one number, or one for each of the {len(made.apertures())} apertures, found {len(widths)}"
             raise InputError(f"annulus_width: {message}")

@@ -230,7 +230,11 @@ def test_wrong_arguments(archive, given, error, message):
 
 def test_a_ring_within_its_aperture_fails_every_frame_by_name(archive):
     (frame, _) = DataBrowser(archive).where(kind="science").frames()
-    report = archive.forced([(frame.ra, frame.dec)], annulus_width_arcsec=3, annulus_inner_arcsec=1, **QUIET)
+    here = [(frame.ra, frame.dec)]
+    with pytest.raises(InputError, match="the ring must not reach into its aperture, found an inner radius of 1 arcsec for one of 5"):
+        archive.forced(here, annulus_width_arcsec=3, annulus_inner_arcsec=1, **QUIET)
+    assert not archive.runs()
+    report = archive.forced(here, annulus_width_pixel=3, annulus_inner_pixel=1, **QUIET)  # told by the scale of each frame
     assert {code for _, code, _ in report.failed} == {"InputError"}
     assert "the ring must not reach into its aperture" in report.failed[0][2]
 
