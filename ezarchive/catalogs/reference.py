@@ -5,6 +5,7 @@ Which column means what is a mapping of the user's; a name may hold ``{filter}``
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import warnings
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pandas as pd
 from astropy.table import Table
@@ -65,10 +67,7 @@ class Reference:
     """
 
     def __init__(self, table: Table, columns: Mapping[str, Any] | None = None, *, label: str = "reference") -> None:
-        self.columns, self.label, self.table = dict(columns or {}), label, table
-        for name in self.columns:
-            if name not in MEANINGS:
-                raise UnknownNameError("columns: meaning", name, MEANINGS)
+        self.columns, self.label, self.table = _checked_columns(columns), label, table
         self._lowered = {name.lower(): name for name in reversed(table.colnames)}
         targets = read_targets({"ra": table[self._position("ra", RA_NAMES)], "dec": table[self._position("dec", DEC_NAMES)]}, unit="coord")
         # In the order of declination, so that a cone is a slice and a test.
@@ -171,11 +170,24 @@ class Reference:
             named = named[band]
         if named is not None:
             return self._existing(named.replace("{filter}", band or ""))
-        usual = [name.replace("{filter}", (band or "").lower()) for name in (MAG_ERR_NAMES if optional else MAG_NAMES)] if band else []
-        found = next((self._lowered[name] for name in usual if name in self._lowered), None)
+        found = self._usual(MAG_ERR_NAMES if optional else MAG_NAMES, band) if band else None
         if found is None and not optional:
             raise UnknownNameError(f"{self.label}: column with magnitudes of filter", str(band), self.table.colnames)
         return found
+
+    def _usual(self, patterns: Sequence[str], band: str) -> str | None:
+        """Return the first column that is named in a usual way, best in the very same letters.
+
+        The case of a filter of one letter is kept: r is Sloan's, R is Cousins's.
+        """
+        letters = re.escape(band) if len(band) == 1 else f"(?i:{re.escape(band)})"
+        for pattern in patterns:
+            head, tail = pattern.split("{filter}")
+            known = [name for name in self.table.colnames if re.fullmatch(f"(?i:{head}){letters}(?i:{tail})", name)]
+            if known:
+                exact = pattern.replace("{filter}", band)
+                return exact if exact in known else known[0]
+        return None
 
     def _existing(self, name: str) -> str:
         if name not in self.table.colnames:
@@ -201,8 +213,18 @@ class Reference:
             values = np.array(np.ma.getdata(plain), dtype=float)
         except (TypeError, ValueError) as err:
             raise InputError(f"{self.label}: column {name!r} must hold numbers, found dtype {plain.dtype}") from err
+        values *= self._in_magnitudes(name)
         values[mask | ~(np.abs(values) < _BEYOND)] = np.nan
         return values
+
+    def _in_magnitudes(self, name: str) -> float:
+        """Return the unit of a column in magnitudes; 1 where it has none."""
+        unit = self.table[name].unit
+        if unit is None or isinstance(unit, (u.UnrecognizedUnit, u.MagUnit)) or unit == u.dimensionless_unscaled:
+            return 1.0
+        if not unit.is_equivalent(u.mag):
+            raise InputError(f"{self.label}: column {name!r} must hold magnitudes, found values in {unit}")
+        return float(unit.to(u.mag))
 
 
 class QueriedReference:
@@ -211,7 +233,7 @@ class QueriedReference:
     Parameters
     ----------
     query : callable
-        ``query(ra, dec, radius)``, all in degrees, gives a table.
+        ``query(ra, dec, radius)``, all in degrees, gives a table. It is known by its name (and the arguments of a ``functools.partial``).
     columns : mapping, optional
         As of `Reference`.
     """
@@ -219,7 +241,7 @@ class QueriedReference:
     def __init__(self, query: Callable[[float, float, float], Any], columns: Mapping[str, Any] | None = None) -> None:
         if not callable(query):
             raise InputError(f"query: must be a function of (ra, dec, radius) in degrees, found {type(query).__name__}")
-        self.query, self.columns = query, dict(columns or {})
+        self.query, self.columns = query, _checked_columns(columns)
         self._answers: OrderedDict[tuple[float, float, float], Reference] = OrderedDict()
 
     def cone(self, band: str | None, ra: float, dec: float, radius_deg: float) -> dict[str, NDArray[np.float64]]:
@@ -245,8 +267,7 @@ class QueriedReference:
 
     def identity(self) -> dict[str, Any]:
         """Return what a recipe records of it."""
-        name = getattr(self.query, "__qualname__", type(self.query).__qualname__)
-        return {"query": f"{getattr(self.query, '__module__', '')}.{name}", "columns": _plain(self.columns)}
+        return {"query": _named(self.query), "columns": _plain(self.columns)}
 
     @property
     def of_one_band(self) -> str | None:
@@ -257,6 +278,28 @@ class QueriedReference:
     def median_colour(self, band: str | None) -> float | None:  # noqa: ARG002  as of `Reference`
         """Return None: the colours of all stars are not known."""
         return None
+
+
+def _named(query: Any) -> str:
+    """Return the name of a function, of one with some arguments given these too."""
+    if isinstance(query, functools.partial):
+        given = [*map(repr, query.args), *(f"{name}={value!r}" for name, value in sorted(query.keywords.items()))]
+        return f"{_named(query.func)}({', '.join(given)})"
+    return f"{getattr(query, '__module__', '')}.{getattr(query, '__qualname__', type(query).__qualname__)}"
+
+
+def _checked_columns(columns: Any) -> dict[str, Any]:
+    """Return what columns are said to mean, as a dict of one's own."""
+    if columns is not None and not isinstance(columns, Mapping):
+        raise InputError(f"columns: must be a mapping of meaning -> column, found {type(columns).__name__}")
+    for meaning, name in (columns or {}).items():
+        if meaning not in MEANINGS:
+            raise UnknownNameError("columns: meaning", meaning, MEANINGS)
+        by_filter = isinstance(name, Mapping) and meaning in ("mag", "mag_err")
+        if not all(isinstance(item, str) for item in (name.values() if by_filter else [name])):
+            more = ", or a mapping of filter -> name" if meaning in ("mag", "mag_err") else ""
+            raise InputError(f"columns: {meaning}={name!r}: must be the name of a column{more}")
+    return dict(columns or {})
 
 
 def _plain(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
-from ezarchive.catalogs.reference import Reference, read_reference
+from ezarchive.catalogs.reference import QueriedReference, Reference, read_reference
 from ezarchive.errors import InputError, UnknownNameError
 
 
@@ -124,11 +125,16 @@ def test_the_digest_tells_references_apart() -> None:
         ({"mag": "{filter}_magnitude"}, UnknownNameError, "reference: column 'm600_magnitude'"),
         ({"mag": {"r": "r_mag"}}, UnknownNameError, "reference: filter 'm600': must be one of 'r'"),
         ({"mag": "name"}, InputError, "reference: column 'name' must hold numbers, found dtype"),
+        ({"mag": "flux"}, InputError, "reference: column 'flux' must hold magnitudes, found values in uJy"),
+        ({"mag": 3}, InputError, "columns: mag=3: must be the name of a column, or a mapping of filter -> name"),
+        ({"mag": {"r": None}}, InputError, "columns: mag={'r': None}: must be the name of a column"),
+        ({"colour": ["g_mag", "r_mag"]}, InputError, r"columns: colour=\['g_mag', 'r_mag'\]: must be the name of a column"),
+        (["r_mag"], InputError, "columns: must be a mapping of meaning -> column, found list"),
     ],
 )
 def test_wrong_columns(columns: dict[str, Any], error: type[Exception], message: str) -> None:
     table = stars()
-    table["name"] = "x"
+    table["name"], table["flux"] = "x", 5.0 * u.uJy
     with pytest.raises(error, match=message):
         Reference(table, columns).stars("m600")
 
@@ -141,6 +147,39 @@ def test_an_unknown_filter_and_no_positions() -> None:
     assert not Reference(stars()).has_band(None)
     with pytest.raises(InputError, match="reference: columns must name the one with dec; found ra, mag"):
         Reference(Table({"ra": [1.0], "mag": [2.0]}))
+
+
+def test_the_case_of_a_filter_of_one_letter_is_kept() -> None:
+    table = stars()
+    table["R_mag"], table["Mag_M625"] = table["r_mag"] - 0.3, table["r_mag"] + 7
+    assert Reference(table).stars("r")["mag"].min() == 13.5
+    assert Reference(table).stars("R")["mag"].min() == 13.2
+    assert Reference(table).stars("m625")["mag"].min() == 20.5
+    table.remove_column("R_mag")
+    assert not Reference(table).has_band("R")
+    table["m600_MAG"] = 1.0
+    assert Reference(table).stars("m600")["mag"].min() == 14.0
+
+
+def test_units_of_magnitudes_are_honoured() -> None:
+    table = stars()
+    table["m600_mag"] = table["m600_mag"] * 1000 * u.mmag
+    table["e_m600mag"] = table["e_m600mag"] * u.mag
+    same(Reference(table))
+    same(Reference(QTable(table)))
+    table["m600_mag"] = stars()["m600_mag"] * u.ABmag
+    same(Reference(table))
+
+
+def test_queries_are_told_apart_by_their_arguments() -> None:
+    one, other = (QueriedReference(partial(query, catalog=name)).identity() for name in ("dr2", "dr3"))
+    assert one["query"].endswith("test_reference.query(catalog='dr2')")
+    assert one != other
+    assert QueriedReference(query).identity()["query"].endswith("test_reference.query")
+
+
+def query(ra: float, dec: float, radius: float, catalog: str = "") -> Table:
+    return stars()
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
