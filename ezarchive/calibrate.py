@@ -18,7 +18,7 @@ from ezarchive.driver import Driver
 from ezarchive.errors import EzarchiveError, InputError, MeasurementError, UnknownNameError
 from ezarchive.files import Lock, encode_part
 from ezarchive.frames.record import Frame
-from ezarchive.photometry.calibration import FitOptions
+from ezarchive.photometry.calibration import FitOptions, is_number
 from ezarchive.photometry.calibrators import FrameCalibration, ReferenceStars, StarSelection
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def calibrate(  # noqa: PLR0913  what a user says of reference, method and fit
         ``{filter}_mag`` or the like.
     query : callable, optional
         In place of ``reference``: ``query(ra, dec, radius)``, all in degrees, returns a table of the stars there. Frames that lie in
-        the answer of an earlier call do not ask again.
+        the answer of an earlier call do not ask again. A function is known by its name: if another one of that name answers, or it answers
+        otherwise, say ``again``.
     method : str
         Whose catalogs: ``sex`` or ``photutils``.
     radius : Quantity or str
@@ -115,7 +116,7 @@ def calibrate(  # noqa: PLR0913  what a user says of reference, method and fit
     system : str
         Of the magnitudes: ``AB`` or ``Vega``.
     ab_offset : float or mapping of filter -> float, optional
-        m_AB - m_Vega; without it Vega magnitudes give no flux densities.
+        m_AB - m_Vega, for ``system="Vega"``; without it Vega magnitudes give no flux densities.
     selection : StarSelection, optional
         Which stars to trust.
     fit : FitOptions, optional
@@ -225,7 +226,7 @@ def _options(selection: StarSelection | None, fit: FitOptions | None, options: M
         if name not in known[0] | known[1]:
             raise UnknownNameError("option", name, known[0] | known[1])
     chosen = [{name: value for name, value in options.items() if name in names} for names in known]
-    if "magnitude" in chosen[0]:
+    if isinstance(chosen[0].get("magnitude"), list):
         chosen[0]["magnitude"] = tuple(chosen[0]["magnitude"])
     return replace(made[0], **chosen[0]), replace(made[1], **chosen[1])
 
@@ -241,6 +242,10 @@ def _settings(
     if not 0 < radius_deg <= 1 / 60:
         raise InputError(f"radius={radius!r}: must be more than 0 and at most 1 arcmin")
     offset = dict(ab_offset) if isinstance(ab_offset, Mapping) else ab_offset
+    if offset is not None and str(system).lower() == "ab":
+        raise InputError(f"ab_offset={ab_offset!r}: must be left out for system='AB', where it is 0")
+    if not all(map(is_number, offset.values() if isinstance(offset, dict) else () if offset is None else (offset,))):
+        raise InputError(f"ab_offset={ab_offset!r}: must be a number, or a mapping of filter -> number")
     return Settings(
         method=method, system=SYSTEMS[system.lower()], ab_offset=offset, radius_deg=radius_deg, selection=selection, fit=fit
     )  # fmt: skip

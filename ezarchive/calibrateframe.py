@@ -23,6 +23,7 @@ _READ = (
 )  # fmt: skip
 # What is worth a note: mag per mag of an aperture, and of AUTO, whose ellipses hold less of the light of faint stars; mag.
 _SLOPE, _SLOPE_AUTO, _MAP = 0.005, 0.02, 0.01
+_SCATTER = 0.3  # mag; more is rather another filter's magnitudes, or no magnitudes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,10 @@ def frame_calibration(task: Task) -> FrameCalibration:
 
 def _notes(found: FrameCalibration) -> Iterator[str]:
     """Yield what a user should know: of the measurements that say the same, the first."""
+    for measure, fitted in found.fits.items():
+        if fitted.scatter > _SCATTER:
+            yield f"{measure}: stars differ by {fitted.scatter:.2f} mag r.m.s.; are these magnitudes of the frame's filter?"
+            break
     for measure, fitted in found.fits.items():
         slope = fitted.magnitude_slope
         if fitted.linear is False and slope is not None and abs(slope) > (_SLOPE_AUTO if measure == "AUTO" else _SLOPE):

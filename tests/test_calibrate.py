@@ -208,6 +208,14 @@ def test_details_tell_how_it_was_found(archive: Archive, reference: Table) -> No
     assert [(r.measure, r.aperture) for r in view][:2] == [("APER", 5.0), ("APER", 7.0)]
 
 
+def test_magnitudes_that_are_of_something_else_are_noted(archive: Archive, reference: Table, rng: np.random.Generator) -> None:
+    strange = reference.copy()
+    strange["m600_mag"] = rng.permutation(strange["m600_mag"])
+    report = run(archive, strange, [1], magnitude=[None, 90])
+    assert any("mag r.m.s.; are these magnitudes of the frame's filter?" in note for _, note in report.notes)
+    assert not any("of the frame's filter" in note for _, note in run(archive, reference).notes)
+
+
 def test_vega_magnitudes_need_an_offset_for_flux_densities(archive: Archive, reference: Table) -> None:
     run(archive, reference, system="vega", ab_offset={"r": 0.16})
     known = {r.filter: (r.n_ujy, r.n_mag) for r in archive.sql(
@@ -334,6 +342,10 @@ def test_one_column_for_several_filters_is_refused(archive: Archive, reference: 
         ({"columns": {"magnitude": "r"}}, UnknownNameError, "columns: meaning 'magnitude'"),
         ({"query": print}, InputError, "reference, query: one of the two must be given"),
         ({"snr": -1}, InputError, "snr=-1: must be a positive number"),
+        ({"magnitude": 15}, InputError, "magnitude=15: must be a bright and a fainter limit"),
+        ({"ab_offset": 0.1}, InputError, "ab_offset=0.1: must be left out for system='AB'"),
+        ({"system": "Vega", "ab_offset": "0.1"}, InputError, "ab_offset='0.1': must be a number, or a mapping"),
+        ({"system": "Vega", "ab_offset": {"r": np.nan}}, InputError, "ab_offset={'r': nan}: must be a number, or a mapping"),
         ({"workers": 0}, InputError, "workers=0: must be at least 1"),
         ({"frames": [99]}, InputError, "frame_id 99 is not in this archive"),
     ],

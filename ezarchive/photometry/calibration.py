@@ -67,11 +67,11 @@ class FitOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise InputError(f"{name}={value!r}: must be a whole number from {least}")
-        if not (_is_number(self.clip) and self.clip > 0):
+        if not (is_number(self.clip) and self.clip > 0):
             raise InputError(f"clip={self.clip!r}: must be a positive number of sigma")
-        if self.colour_term is not None and self.colour_term != "fit" and not _is_number(self.colour_term):
+        if self.colour_term is not None and self.colour_term != "fit" and not is_number(self.colour_term):
             raise InputError(f"colour_term={self.colour_term!r}: must be a number, 'fit' or None")
-        if self.colour_pivot is not None and not _is_number(self.colour_pivot):
+        if self.colour_pivot is not None and not is_number(self.colour_pivot):
             raise InputError(f"colour_pivot={self.colour_pivot!r}: must be a number or None")
 
 
@@ -391,5 +391,6 @@ def _one_dimensional(name: str, values: Array) -> Array:
     return values
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)

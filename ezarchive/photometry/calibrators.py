@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from ezarchive import magnitudes, sky
 from ezarchive.columns import suffix
 from ezarchive.errors import InputError, MeasurementError
-from ezarchive.photometry.calibration import TOO_FEW_STARS, FitOptions, ZeroPointFit, fit_zero_point
+from ezarchive.photometry.calibration import TOO_FEW_STARS, FitOptions, ZeroPointFit, fit_zero_point, is_number
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -71,16 +71,22 @@ class StarSelection:
     fwhm_lower: float | None = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.inner_fraction <= 1:
+        if not (is_number(self.inner_fraction) and 0 < self.inner_fraction <= 1):
             raise InputError(f"inner_fraction={self.inner_fraction!r}: must be above 0, and 1 at the most")
         if isinstance(self.flags, bool) or not isinstance(self.flags, (int, np.integer)) or not 0 <= self.flags <= 255:
             raise InputError(f"flags={self.flags!r}: must be a sum of bits of FLAGS, from 0 to 255")
-        if len(self.magnitude) != 2 or None not in self.magnitude and not self.magnitude[0] < self.magnitude[1]:
+        limits = self.magnitude if isinstance(self.magnitude, tuple) else ()
+        known = [limit for limit in limits if limit is not None]
+        if len(limits) != 2 or not all(map(is_number, known)) or (len(known) == 2 and not known[0] < known[1]):
             raise InputError(f"magnitude={self.magnitude!r}: must be a bright and a fainter limit, each a number or None")
         for name in ("snr", "isolation_arcsec", "elongation", "elongation_clip", "fwhm_clip", "fwhm_lower"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not (is_number(value) and value > 0):
                 raise InputError(f"{name}={value!r}: must be a positive number or None")
+        if self.class_star is not None and not is_number(self.class_star):
+            raise InputError(f"class_star={self.class_star!r}: must be a number or None")
+        if not is_number(self.isolation_contrast):
+            raise InputError(f"isolation_contrast={self.isolation_contrast!r}: must be a number of magnitudes")
 
 
 class ReferenceStars(NamedTuple):

@@ -162,6 +162,13 @@ def test_arguments_do_not_change(rng: np.random.Generator) -> None:
         ({"magnitude": (15, 12)}, r"magnitude=\(15, 12\): must be a bright and a fainter limit"),
         ({"snr": -1}, "snr=-1: must be a positive number or None"),
         ({"fwhm_clip": np.nan}, "fwhm_clip=nan: must be a positive number or None"),
+        ({"snr": "20"}, "snr='20': must be a positive number or None"),
+        ({"inner_fraction": "all"}, "inner_fraction='all': must be above 0"),
+        ({"magnitude": 15}, "magnitude=15: must be a bright and a fainter limit"),
+        ({"magnitude": ("12", "15")}, r"magnitude=\('12', '15'\): must be a bright and a fainter limit"),
+        ({"magnitude": (12, np.nan)}, r"magnitude=\(12, nan\): must be a bright and a fainter limit"),
+        ({"class_star": np.nan}, "class_star=nan: must be a number or None"),
+        ({"isolation_contrast": None}, "isolation_contrast=None: must be a number of magnitudes"),
     ],
 )
 def test_wrong_selections(option: dict, message: str) -> None:
