@@ -6,6 +6,7 @@ it do: the functions are ezarchive's own, and most scripts have no ``if __name__
 
 from __future__ import annotations
 
+import ctypes
 import math
 import multiprocessing
 import os
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -43,6 +44,8 @@ WORKER_DIED = "worker_died"
 
 _DIED = "the process that worked on it died (out of memory, or a crash in compiled code)"
 _ADDRESS = re.compile(r"dask://[^\s/]+:\d+")
+_MMAP_THRESHOLD = -3
+"""Of `mallopt`: arrays from so many bytes on are mapped by themselves."""
 _THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -337,10 +340,17 @@ def _one_thread() -> None:
         sys.modules["numba"].set_num_threads(1)
 
 
+def _return_memory() -> None:
+    """Make the C library give freed arrays back at once: as it is, it keeps the more of them the larger they were."""
+    with suppress(OSError, AttributeError):  # glibc alone has this
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
+
+
 def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, and end when the parent is gone (a killed parent closes nothing)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _one_thread()
+    _return_memory()
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 

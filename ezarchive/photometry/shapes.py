@@ -138,7 +138,8 @@ def _image(
             kernels.mark_where(status, layer, bit)
     if options.satur_level is not None:
         # Saturated pixels are bright: they belong to sources, or (hot ones) to groups too small to be a source.
-        kernels.mark_saturated(status, pixels.data, members.y, members.x, ceiling[found.member_source])
+        full = (found.objects["peak"] >= ceiling)[found.member_source]
+        kernels.mark_saturated(status, pixels.data, members.y[full], members.x[full], ceiling[found.member_source[full]])
         if found.loose_y is not None:
             kernels.mark_saturated(status, pixels.data, found.loose_y, found.loose_x, np.full(len(found.loose_y), np.median(ceiling)))
     variance = 0.0 if pixels.has_map else float(pixels.noise) ** 2
