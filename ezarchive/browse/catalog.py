@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ezarchive.browse.catalogrows import CATALOG_TYPES, CatalogRows
 from ezarchive.browse.ds9 import aperture_regions
 from ezarchive.browse.overlay import catalog_figure, drawn_by_default, matched_overlay, radius_in_pixels
 from ezarchive.browse.pictures import finish, outside_roots
-from ezarchive.browse.places import coordinates
+from ezarchive.browse.places import coordinates, positions, row_names
 from ezarchive.catalogs.export import write_table
 from ezarchive.columns import suffix
 from ezarchive.errors import InputError
@@ -139,8 +140,8 @@ class Catalog(CatalogRows):
 
     def show_source(  # noqa: PLR0913  the tutorial's arguments
         self,
-        ra: float,
-        dec: float,
+        ra: Any,
+        dec: Any = None,
         unit: str = "coord",
         matching_radius: Any = 5,
         nearest: bool = False,
@@ -158,7 +159,8 @@ class Catalog(CatalogRows):
         Parameters
         ----------
         ra, dec : float
-            ICRS degrees, or 0-based pixels for ``unit="pixel"``; the axes are of the same kind.
+            ICRS degrees (`ra` alone may be a SkyCoord or a sexagesimal text), or 0-based pixels for ``unit="pixel"``; the axes are of the
+            same kind.
         unit, matching_radius, nearest
             As of `select_sources`; the red circle has this radius. What is selected stays selected.
         zoom_radius_pixel : int
@@ -178,7 +180,7 @@ class Catalog(CatalogRows):
         figure = catalog_figure(
             image, found, measures=(), overlays=matched_overlay(found, radius, *centre), centre=centre, coord_type=unit,
             zoom_radius_pixel=zoom_radius_pixel, downsample=downsample, scale=scale, cmap=cmap,
-            title=title or f"{image._title}: {len(found)} found at {ra:.6f}, {dec:.6f}",
+            title=title or f"{image._title}: {len(found)} found at {_place(ra, dec, unit)}",
         )  # fmt: skip
         finish(figure, self._handle, figsize=figsize, save_path=save_path, close_fig=close_fig)
         return figure, tuple(figure.axes[:2])
@@ -234,7 +236,8 @@ class Catalog(CatalogRows):
         size : int, str or Quantity
             Side in pixels, or an angle as ``"30 arcsec"``.
         folder : path, optional
-            Also write every stamp there, as ``<catalog>.<NUMBER or target_id>.fits`` with its WCS.
+            Also write every stamp there, as ``<catalog>.<NUMBER or target_id>.fits`` with its WCS; of rows that have one name the second
+            is ``<name>.2`` and so on.
 
         Returns
         -------
@@ -242,15 +245,17 @@ class Catalog(CatalogRows):
             One a row, with ``corner`` and ``wcs``; smaller at the edges, None for a row without a position on the image.
         """
         table, (ny, nx) = self.target_data, self.image.shape
-        name = "target_id" if "target_id" in table.colnames else "NUMBER"
         stamps: list[Image | None] = []
         xs, ys, _ = coordinates(table, "pixel")
-        for x, y, label in zip(xs, ys, table[name], strict=True):
+        names: Counter[str] = Counter()
+        for x, y, label in zip(xs, ys, row_names(table), strict=True):
+            names[label] += 1
             on_image = -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5
             stamps.append(self.image.cutout(x, y, size) if on_image else None)
             if folder is not None and stamps[-1] is not None:
                 stem = Path(self._name().removeprefix("of ")).stem
-                self._write_stamp(stamps[-1], Path(folder) / f"{stem}.{encode_part(str(label))}.fits")
+                label += f".{names[label]}" if names[label] > 1 else ""
+                self._write_stamp(stamps[-1], Path(folder) / f"{stem}.{encode_part(label)}.fits")
         return stamps
 
     def _write_stamp(self, stamp: Image, path: Path) -> None:
@@ -286,3 +291,8 @@ class Catalog(CatalogRows):
             raise InputError(f"path={str(path)!r}: must not be the archive's own file of this catalog, which is never changed")
         facts = {name: value for name, value in self.info.items() if name not in ("path", "catalog_type")}
         return write_table(self.target_data, path, format, facts=facts)
+
+
+def _place(x: Any, y: Any, unit: str) -> str:
+    """Return one position as text."""
+    return ", ".join(f"{value[0]:.6f}" for value in positions(x, y, unit))

@@ -213,6 +213,8 @@ class CatalogSet:
         CatalogSet
             This set.
         """
+        if not isinstance(catalogs, (Catalog, str, os.PathLike, Iterable)):
+            raise InputError(f"catalogs: must be a catalog, a path or a sequence of them, found {type(catalogs).__name__}")
         known = {_identity(item) for item in self.catalogs}
         for given in [catalogs] if isinstance(catalogs, (Catalog, str, os.PathLike)) else catalogs:
             item = given if isinstance(given, Catalog) else Catalog(given)

@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 
 from ezarchive import sky
 from ezarchive.browse.overlay import apertures_of
+from ezarchive.browse.places import row_names
 from ezarchive.errors import InputError
 from ezarchive.sky.ellipses import jacobian_at, on_sky
 
@@ -36,7 +37,7 @@ class ApertureRegions:
     angle : ndarray (n,)
         Degrees counter-clockwise from +x; on the sky, as DS9 has it, from west through north: the position angle of the major axis and 90.
     names : list of str
-        NUMBER or target_id of the rows.
+        Of the rows (`places.row_names`).
     """
 
     system: str
@@ -106,8 +107,7 @@ def aperture_regions(table: QTable, measure: str, system: str, wcs: WCS | None) 
     x, y, shapes = apertures_of(table, measure)
     good = np.flatnonzero(np.isfinite([x, y, shapes.a, shapes.b, shapes.theta]).all(axis=0) & (shapes.a > 0) & (shapes.b > 0))
     x, y, shapes = x[good], y[good], shapes[good]
-    column = table["target_id" if "target_id" in table.colnames else "NUMBER"]
-    names = [str(name) for name in column[good]]
+    names = row_names(table[good])
     if system == "pixel":
         return ApertureRegions(system, x, y, shapes.a, shapes.b, shapes.theta, names)
     a, b, position_angle = on_sky(shapes, jacobian_at(wcs, x, y))

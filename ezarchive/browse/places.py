@@ -36,6 +36,12 @@ def coordinates(table: Table, unit: str) -> tuple[np.ndarray, np.ndarray, str]:
     return numbers(table[first]), numbers(table[second]), distance
 
 
+def row_names(table: Table) -> list[str]:
+    """Return what rows are called: their target_id, else their NUMBER, else their place in the table from 0."""
+    name = next((name for name in ("target_id", "NUMBER") if name in table.colnames), None)
+    return [str(item) for item in (range(len(table)) if name is None else table[name])]
+
+
 def positions(x: Any, y: Any, unit: str) -> tuple[np.ndarray, np.ndarray]:
     """Return positions as two arrays of plain numbers."""
     if unit == "coord" and isinstance(x, SkyCoord):
@@ -49,7 +55,10 @@ def positions(x: Any, y: Any, unit: str) -> tuple[np.ndarray, np.ndarray]:
     if y is None:
         raise InputError(f"y: must be given with x={x!r}; only a SkyCoord or a text holds both")
     wanted = u.deg if unit == "coord" else u.pix
-    numbers = [value.to_value(wanted) if isinstance(value, u.Quantity) else value for value in (x, y)]
+    try:
+        numbers = [value.to_value(wanted) if isinstance(value, u.Quantity) else value for value in (x, y)]
+    except u.UnitConversionError as err:
+        raise InputError(f"x, y: must be in {wanted}, found {x!r} and {y!r}") from err
     try:
         return tuple(np.atleast_1d(np.asarray(value, dtype=float)) for value in numbers)
     except (TypeError, ValueError) as err:

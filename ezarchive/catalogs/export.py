@@ -114,7 +114,7 @@ def _fits(table: Table, facts: Mapping[str, Any]) -> bytes:
         for index, item in items:
             # A keyword has eight letters; of a list each item has its own, as of the diameters in the order of the suffixes.
             keyword = f"{name[: 8 - len(str(index))]}{index}".upper()
-            if item is not None:
+            if item is not None and not (isinstance(item, float) and not np.isfinite(item)):  # FITS has no card for it
                 hdu.header[keyword] = _escaped(item) if isinstance(item, str) else item
     for place, name in enumerate(table.colnames, start=1):
         if table[name].description:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable, Table
 from astropy.wcs import WCS
@@ -213,3 +214,29 @@ def test_without_an_image_nothing_can_be_drawn(measured):
         with pytest.raises(InputError, match=r"<Catalog in memory: \d+ sources>: its image is not known"):
             act()
     assert len(alone.to_region()) == len(alone)
+
+
+def test_a_source_is_shown_at_a_place_in_any_form(catalog):
+    row = catalog.data[3]
+    place = SkyCoord(row["ALPHA_J2000"], row["DELTA_J2000"])
+    text = place.to_string("hmsdms", precision=5)
+    wanted = f"1 found at {place.ra.deg:.6f}, {place.dec.deg:.6f}"
+    for given in ((place,), (text,), (place.ra, place.dec), (place.ra.deg, place.dec.deg)):
+        figure, _ = catalog.show_source(*given, matching_radius=1, zoom_radius_pixel=20)
+        assert figure.get_suptitle().endswith(wanted)
+
+
+@pytest.mark.pure
+def test_rows_of_other_tables_are_called_by_their_place(frame, tmp_path):
+    table = QTable({"X_IMAGE": [40.0, 80.0], "Y_IMAGE": [50.0, 60.0], "PIXSIZE_APER": [5.0, 6.0]})
+    found = Catalog(table, frame=frame)
+    assert [region.meta["text"] for region in found.to_region()] == ["0", "1"]
+    assert len(found.to_stamp(9, tmp_path / "stamps")) == 2
+    assert sorted(path.name.split(".")[-2] for path in (tmp_path / "stamps").iterdir()) == ["0", "1"]
+
+
+def test_stamps_of_one_name_do_not_replace_each_other(frame, tmp_path):
+    table = QTable({"target_id": ["a", "a", "b"], "X_IMAGE": [40.0, 80.0, 20.0], "Y_IMAGE": [50.0, 60.0, 20.0]})
+    Catalog(table, frame=frame).to_stamp(9, tmp_path)
+    stem = frame.path.rsplit("/")[-1].removesuffix(".fits")
+    assert sorted(path.name.removeprefix(f"{stem}.") for path in tmp_path.glob("*.fits")) == ["a.2.fits", "a.fits", "b.fits"]

@@ -238,3 +238,11 @@ def test_the_archives_zero_points_come_first(measured, frame, monkeypatch):
     catalog = Catalog(measured, frame=frame, handle=handle, method="sex")
     np.testing.assert_allclose(catalog["MAGSKY_AUTO"].value - 24.0, catalog["MAG_AUTO"].value, rtol=1e-12)
     assert asked == [([7], "sex")]
+
+
+@pytest.mark.pure
+def test_positions_in_another_unit_are_told(grid):
+    with pytest.raises(InputError, match="x, y: must be in deg, found <Quantity 1. m>"):
+        grid.select_sources(1 * u.m, 1 * u.m)
+    with pytest.raises(InputError, match="x, y: must be in pix, found"):
+        grid.select_sources(1 * u.deg, 1 * u.deg, unit="pixel")

@@ -179,3 +179,9 @@ def test_the_catalog_of_a_frame_is_that_of_its_detections(monkeypatch, tmp_path)
     monkeypatch.setattr(catalogset, "stored_catalogs", lambda handle, frames: items)
     found = newest_catalogs(object(), [Frame(frame_id=8), Frame(frame_id=7), Frame(frame_id=9)])
     assert [item and item.run_id for item in found] == [5, 2, None]
+
+
+@pytest.mark.pure
+def test_what_is_no_catalog_is_told():
+    with pytest.raises(InputError, match="catalogs: must be a catalog, a path or a sequence of them, found int"):
+        CatalogSet(3)

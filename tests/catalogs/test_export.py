@@ -92,3 +92,8 @@ def test_the_format_goes_before_the_suffix_and_must_be_known(table, tmp_path):
     with pytest.raises(InputError, match="format='hdf5': must be one of ecsv, csv, fits, votable, parquet"):
         write_table(table, tmp_path / "a.csv", "hdf5")
     assert [p.name for p in tmp_path.iterdir()] == ["a.dat"]
+
+
+def test_facts_that_are_not_finite_have_no_card(table, tmp_path):
+    header = fits.getheader(write_table(table, tmp_path / "a.fits", facts={"seeing": np.nan, "depth": 20.5}), 1)
+    assert ("SEEING" in header, header["DEPTH"]) == (False, 20.5)
