@@ -68,6 +68,8 @@ class BatchReport:
     frame_ids: tuple[int, ...] = field(default=(), repr=False)
     uncovered: int = 0
     """Frames that were given and cover no target of a list."""
+    nowhere: int = 0
+    """Targets of a list that lie on no frame."""
 
     @property
     def ok(self) -> bool:
@@ -77,9 +79,10 @@ class BatchReport:
     def __str__(self) -> str:
         run = "no run" if self.run_id is None else f"run {self.run_id}"
         uncovered = f"{self.uncovered} without a target, " if self.uncovered else ""
+        nowhere = f"{self.nowhere} targets on no frame; " if self.nowhere else ""
         first = (
             f"{self.method}: {self.measured} frames measured ({self.sources} sources), {self.skipped} already done, {uncovered}"
-            f"{len(self.failed)} failed; {run}; {self.elapsed:.1f} s"
+            f"{len(self.failed)} failed; {nowhere}{run}; {self.elapsed:.1f} s"
         )
         return "\n".join([first, *(f"  {path}: {code}: {message}" for path, code, message in self.failed)])
 

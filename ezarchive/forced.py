@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FOLDER = "targets"
 """Where the lists lie in the home: ``targets/<hash>.parquet``."""
 
+BYTES_PER_ROW = 3000
+"""Memory of a worker for each target on its frame."""
+
 _PART = 500
 _AXES = ("sma", "smi", "theta")
 _SKIES = ("mesh", "annulus")
@@ -90,7 +93,8 @@ def forced(  # noqa: PLR0913 - the words of a user
     Returns
     -------
     BatchReport
-        ``skipped`` are frames that have this list measured already, ``uncovered`` frames that cover none of it.
+        ``skipped`` are frames that have this list measured already, ``uncovered`` frames that cover none of it, ``nowhere`` targets that
+        lie on no frame or have no position.
 
     Raises
     ------
@@ -119,16 +123,17 @@ def forced(  # noqa: PLR0913 - the words of a user
     pool.check_executor(executor)
     work = _Forced(archive, listed, axes, method, name, chosen, sky_from)
     with Lock(archive.home / LOCK_NAME, what="measure"):
-        run_id, plan, meant = work.plan(frames, again=again)
+        run_id, plan = work.plan(frames, again=again)
         if run_id is None:
-            return BatchReport(method, None, 0, meant[0], (), 0, time.monotonic() - started, uncovered=meant[1])
-        with driver.crew(executor, workers, memory_gb, BYTES_PER_WORKER, len(plan)) as team:
+            return BatchReport(method, None, 0, work.n_done, (), 0, time.monotonic() - started, **work.notes())
+        needed = BYTES_PER_WORKER + BYTES_PER_ROW * max(len(item.rows) for item in plan)
+        with driver.crew(executor, workers, memory_gb, needed, len(plan)) as team:
             # On this machine one call makes many files durable; what other machines have written only they can.
             made = Driver(archive, run_id, method, targets=work.key, stage="forced", synced=team.client is not None)
             made.work(forced_frame, work.tasks(run_id, plan, durable=made.synced), len(plan), team, progress)
     return BatchReport(
-        method, run_id, len(made.measured), meant[0], tuple(made.failed), made.sources, time.monotonic() - started, tuple(made.measured),
-        uncovered=meant[1],
+        method, run_id, len(made.measured), work.n_done, tuple(made.failed), made.sources, time.monotonic() - started, tuple(made.measured),
+        **work.notes(),
     )  # fmt: skip
 
 
@@ -182,28 +187,36 @@ class _Forced:
         self.digest = list_digest(listed, axes)
         self.key = self.digest if name is None else name
 
-    def plan(self, frames: Any, *, again: bool) -> tuple[int | None, list[_Plan], tuple[int, int]]:
-        """Return the run, its frames, and how many frames are done already and how many cover nothing."""
+    def notes(self) -> dict[str, int]:
+        """Return what a report tells besides: frames without a target, and targets without a frame."""
+        return {"uncovered": self.n_others, "nowhere": self.n_nowhere}
+
+    def plan(self, frames: Any, *, again: bool) -> tuple[int | None, list[_Plan]]:
+        """Return the run and its frames; None where nothing is to be done."""
         parameters = {**self.options.parameters(), "targets": self.digest, "name": self.name, "sky_from": self.sky_from}
         apertures = self.options.apertures() if self.method == "circular" else []
         candidates = None if frames is None else frames_of(self.archive, frames)
         with self.archive.database.begin() as conn:
-            covered, n_others = self._covered(conn, candidates)
+            covered, self.n_others = self._covered(conn, candidates)
+            seen = np.zeros(len(self.listed), bool)
+            for item in covered:
+                seen[item.rows] = True
+            self.n_nowhere = int(np.count_nonzero(~seen))
             recipe_id = runs.get_recipe(conn, self.method, parameters, apertures)
             frame_ids = [item.frame.frame_id for item in covered]
             done = set() if again else runs.measured(conn, recipe_id, frame_ids)
             done -= without_file(conn, self.archive.home, self.method, recipe_id, done)
             todo = [item for item in covered if item.frame.frame_id not in done]
-            counts = (len(covered) - len(todo), n_others)
+            self.n_done = len(covered) - len(todo)
             if not todo:
                 runs.close_unfinished(conn, recipe_id)
-                return None, [], counts
+                return None, []
             self._store(conn)
             run = runs.open_run(conn, recipe_id, driver.versions())
         if run.resumed:
             driver.remove_leftovers(self.archive.home / paths.CATALOGS / str(run.run_id))
         self.recipe_id, self.parameters = recipe_id, parameters
-        return run.run_id, todo, counts
+        return run.run_id, todo
 
     def _covered(self, conn: Connection, candidates: list[Frame] | None) -> tuple[list[_Plan], int]:
         """Return the frames that cover a target, in time, and how many of those given cover none; no file is opened."""

@@ -100,7 +100,9 @@ def test_only_frames_that_cover_a_target_are_measured(archive, tmp_path):
     assert not archive.runs()
     ids = ["a", "away", "b", "nowhere"]
     listed = [(first.ra, first.dec), away, (first.ra, first.dec + 0.003), (np.nan, 1.0)]
-    assert archive.forced(listed, ids=ids, **QUIET).sources == 4
+    report = archive.forced(listed, ids=ids, **QUIET)
+    assert (report.sources, report.nowhere) == (4, 2)
+    assert "2 targets on no frame" in str(report)
     for row in catalogs_of(archive, "circular").values():
         assert sorted(read_catalog(archive.home / row.path)["target_id"]) == ["a", "b"]
     assert archive.forced(listed[0], second.frame_id, name="one", **QUIET).frame_ids == (second.frame_id,)
