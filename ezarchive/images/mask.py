@@ -20,6 +20,8 @@ from ezarchive.images.fitsfile import strips
 
 _MINAREA = 5
 _STRIP_PIXELS = 1 << 19
+_LEAST_SIDE = 32
+"""Pixels along a side below which astroscrappy writes beyond its arrays (some; this is on the safe side)."""
 _NO_MASK = np.zeros((0, 0), bool)
 
 
@@ -183,11 +185,16 @@ def cosmic_ray_mask(
         part[~np.isfinite(part)] = 0.0
         if background is not None:
             part += background.level((wide, slice(0, data.shape[1])))
+        short = [(0, max(_LEAST_SIDE - side, 0)) for side in part.shape]
+        if np.any(short):
+            part, wrong = np.pad(part, short, mode="edge"), np.pad(bad, short, constant_values=True)
+        else:
+            wrong = bad
         hit, _ = astroscrappy.detect_cosmics(
-            part, inmask=bad, gain=gain, readnoise=read_noise, satlevel=np.inf if saturation is None else saturation * gain,
+            part, inmask=wrong, gain=gain, readnoise=read_noise, satlevel=np.inf if saturation is None else saturation * gain,
             sigclip=options.sigclip, sigfrac=options.sigfrac, objlim=options.objlim, niter=options.niter,
         )  # fmt: skip
-        found[rows] = (hit & ~bad)[rows.start - wide.start : rows.stop - wide.start]
+        found[rows] = (hit[: bad.shape[0], : bad.shape[1]] & ~bad)[rows.start - wide.start : rows.stop - wide.start]
     return found
 
 

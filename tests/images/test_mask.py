@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sep
@@ -304,3 +307,20 @@ class TestSourceInput:
         with pytest.raises(MeasurementError, match="raise sigma") as caught:
             source_mask(rng.normal(100, 1, (1200, 1200)).astype(np.float32), background=flat)
         assert caught.value.code == "too_many_pixels"
+
+
+@pytest.mark.pure
+def test_images_too_small_for_the_search_are_no_danger(tmp_path):
+    # astroscrappy writes beyond the arrays of some of these; in a process of its own that cannot harm the others.
+    code = """
+import numpy as np
+from ezarchive.images.mask import cosmic_ray_mask
+for shape in ((90, 1), (2, 90), (3, 90), (4, 4), (1, 90), (1, 1), (31, 31), (8, 500)):
+    data = np.random.default_rng(1).normal(100, 5, shape).astype("f4")
+    data[shape[0] // 2, shape[1] // 2] += 5000
+    found = cosmic_ray_mask(data, gain=1.0, read_noise=3.0)
+    assert found.shape == shape, shape
+    print(int(found.sum()), end=" ")
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "0 0 0 0 0 0 1 1 "), done.stderr
