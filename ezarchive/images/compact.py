@@ -184,7 +184,8 @@ class Mask:
         return getattr(ufunc, method)(*plain, **options)
 
     def _joined(self, ufunc: Any, a: Any, b: Any) -> Any:
-        if any(np.shape(item) != self.shape for item in (a, b)) or any(np.asarray(x).dtype.kind != "b" for x in (a, b) if x is not self):
+        a, b = (item if isinstance(item, Mask) else np.asarray(item) for item in (a, b))
+        if any(item.shape != self.shape or item.dtype.kind != "b" for item in (a, b)):
             return ufunc(np.asarray(a), np.asarray(b))
         a, b = Mask.of(a), Mask.of(b)
         frames = {item.frame_id for item in (a, b)} - {None}

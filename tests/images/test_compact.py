@@ -135,3 +135,13 @@ class TestInput:
     def test_steps(self):
         with pytest.raises(InputError, match="rows, cols: must have step 1"):
             Mask.empty((3, 4)).cut(slice(None, None, 2), slice(None))
+
+
+def test_algebra_of_two_masks_unpacks_neither(monkeypatch):
+    one, other = Mask.of(np.eye(9, 13, dtype=bool)), Mask.of(np.eye(9, 13, 2, dtype=bool))
+    wanted = one.to_array() | other.to_array(), one.to_array() == other.to_array()
+    with monkeypatch.context() as patched:
+        patched.setattr(Mask, "to_array", None)
+        joined, same = one | other, one == other
+    np.testing.assert_array_equal(joined, wanted[0])
+    np.testing.assert_array_equal(same, wanted[1])
