@@ -17,6 +17,7 @@ from ezarchive.errors import InputError
 from ezarchive.files import Lock
 from ezarchive.frames.record import Frame
 from ezarchive.measure import METHODS, MeasureOptions, Task, measure_frame
+from ezarchive.warmup import warm_up
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
@@ -118,6 +119,8 @@ def measure(
             for folder in (paths.CATALOGS, paths.MAPS):
                 driver.remove_leftovers(archive.home / folder / str(run.run_id))
         work = Driver(archive, run.run_id, method)
+        if method == "sex":
+            warm_up()  # else every worker would compile the same loops the first time
         needed = BYTES_PER_WORKER + BYTES_PER_PIXEL[method] * max(frame.naxis1 * frame.naxis2 for frame in todo)
         with driver.crew(executor, workers, memory_gb, needed, len(todo)) as team:
             work.work(measure_frame, _tasks(archive, todo, run.run_id, recipe_id, method, recipe), len(todo), team, progress)

@@ -13,6 +13,7 @@ import pytest
 import ezarchive
 from ezarchive import simulate
 from ezarchive.simulate import ToyArchive
+from ezarchive.warmup import warm_up
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -29,6 +30,13 @@ def real_data() -> Path:
     if not (folder / "decam").is_dir():
         pytest.skip("no real frames: set EZARCHIVE_TEST_DATA to their folder")
     return folder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the measuring loops once, before the workers of pytest-xdist are started: no test waits for it."""
+    if getattr(config.option, "numprocesses", None):
+        for dtype in ("float32", "float64"):
+            warm_up(dtype)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -13,7 +13,7 @@ GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets"
 VERBS = {
     "aperture_photometry", "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver",
     "forced", "forcedframe", "index", "indexing", "maps", "measure", "measureoptions", "nightly", "oneimage", "positions",
-    "saving", "verify"
+    "saving", "verify", "warmup"
 }  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "catalogs", "database", "simulate"}

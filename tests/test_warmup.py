@@ -1,0 +1,22 @@
+"""The loops are compiled once; after that warming up is quick and silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from ezarchive.warmup import warm_up
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_second_time_is_quick_and_says_nothing(dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
+    warm_up(dtype)
+    capsys.readouterr()
+    assert warm_up(dtype) < 2.0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("ezarchive.warmup._PATIENCE", 0.0)
+    monkeypatch.setattr("ezarchive.warmup.measure_image", lambda *args: __import__("time").sleep(0.3))
+    assert warm_up() >= 0.3
+    assert "compiling the measuring loops" in capsys.readouterr().out
