@@ -73,7 +73,7 @@ def _running_sums(image, source, y, x0, x1, rows):
     rows[1, 0], rows[2, 0] = 0.0, 0.0
     sigmas = image.noise[y if image.has_map else 0]
     for k in range(len(row)):
-        value, var = float(pixels[k]), float(sigmas[k + x0]) ** 2 if image.has_map else image.variance
+        value, var = np.float64(pixels[k]), np.float64(sigmas[k + x0]) ** 2 if image.has_map else image.variance
         if row[k] & image.blank:
             value, var = stand_in(image, y, k + x0, twice_y, twice_x)
         rows[0, k + 1] = rows[0, k] + value

@@ -39,7 +39,7 @@ def _add_ring(image, source, inner, outer, bins, density, places):
             r2 = dx * dx + dy * dy
             if r2 < inner2 or r2 >= outer2:
                 continue
-            value = float(data[row, column]) if status[row, column] & blank == 0 else stand_in(image, y, x, twice_y, twice_x)[0]
+            value = np.float64(data[row, column]) if status[row, column] & blank == 0 else stand_in(image, y, x, twice_y, twice_x)[0]
             r = np.sqrt(r2)
             rest = r - int(r * density) * step
             if rest >= _REACH and rest <= step - _REACH:
@@ -81,6 +81,7 @@ def _crossing(curve, complete, target):
 def growth_radii(image, source, flux, fraction, bins, places):
     """Return the radii of the circles that hold half and a fraction of a flux, from the curve of growth in 64 steps to 6 A.
 
+    Of a negative flux the second is negative, as in SExtractor; the first, which windows are made of, is never.
     Rings are added from the inside out only until both are known.
     """
     limit = GROWTH_SIGMAS * source.a
@@ -99,7 +100,7 @@ def growth_radii(image, source, flux, fraction, bins, places):
         half, known = _crossing(curve, complete, 0.5 * flux)
         part, also_known = (half, known) if fraction == 0.5 else _crossing(curve, complete, fraction * flux)
         if known and also_known:
-            return min(half / density, limit), min(part / density, limit)
+            return min(abs(half) / density, limit), min(part / density, limit)
         inner, outer = outer, 1.4 * outer
 
 
@@ -110,7 +111,7 @@ def windowed(image, source, half_light, rows):
     The barycentre stands where the iteration fails: the window's flux is not positive, or it wanders off by more than a pixel in both
     directions and out of the isophotal ellipse.
     """
-    sigma = max(abs(half_light), MINIMUM_HALF_LIGHT) * 2.0 / 2.35
+    sigma = max(half_light, MINIMUM_HALF_LIGHT) * 2.0 / 2.35
     mx, my = source.x, source.y
     cut = False
     total = 0.0
@@ -162,7 +163,7 @@ def _window_sums(image, mx, my, sigma, rows):
         row, flux, shift = np.uint64(y), 0.0, 0.0
         for x in range(begin, end):
             column, place = np.uint64(x), np.uint64(x - x0)
-            value = float(data[row, column])
+            value = np.float64(data[row, column])
             if not free and status[row, column] & blank:
                 value = stand_in(image, y, x, twice_y, twice_x)[0]
             flux += value * rows[0, place]
@@ -186,7 +187,7 @@ def _row_inside(rows, middle, dy, radius, n):
         room = radius * radius - (dy + (part + 0.5) / parts - 0.5) ** 2
         if room > 0.0:
             half = np.sqrt(room)
-            low, high = max(middle - half, 0.0), min(middle + half, float(n))
+            low, high = min(max(middle - half, 0.0), float(n)), min(max(middle + half, 0.0), float(n))
             i, j = np.uint64(min(int(low), n - 1)), np.uint64(min(int(high), n - 1))
             low, high = low - i, high - j
             flux += rows[2, j] + high * (rows[2, j + 1] - rows[2, j]) - rows[2, i] - low * (rows[2, i + 1] - rows[2, i])

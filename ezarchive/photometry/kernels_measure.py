@@ -60,7 +60,7 @@ def stand_in(image, y, x, twice_y, twice_x):
         y2, x2 = int(twice_y - y), int(twice_x - x)
         row, column = np.uint64(y2), np.uint64(x2)
         if y2 >= 0 and x2 >= 0 and y2 < data.shape[0] and x2 < data.shape[1] and status[row, column] & image.blank == 0:
-            return float(data[row, column]), float(image.noise[row, column]) ** 2 if image.has_map else image.variance
+            return np.float64(data[row, column]), np.float64(image.noise[row, column]) ** 2 if image.has_map else image.variance
     return 0.0, 0.0 if image.has_map or status[np.uint64(y), np.uint64(x)] & BAD else image.variance
 
 
@@ -145,7 +145,7 @@ def kron_radius(image, source, factor, minimum, room):
         for k in range(last - first):
             column = np.uint64(first + k)
             if free or status[row, column] & blank == 0:
-                value = float(data[row, column])
+                value = np.float64(data[row, column])
                 moment += room[np.uint64(k)] * value
                 flux += value
             else:
@@ -179,7 +179,7 @@ def kron_flux(image, source, radius):
             column = np.uint64(x)
             if status[row, column] & blank == 0:
                 flux += data[row, column]
-                variance += float(image.noise[row, column]) ** 2 if image.has_map else image.variance
+                variance += np.float64(image.noise[row, column]) ** 2 if image.has_map else image.variance
             else:
                 value, var = stand_in(image, y, x, twice_y, twice_x)
                 flux += value

@@ -113,7 +113,7 @@ def isophote(image, members, first, last, settings, out):
     for k in range(first, last):
         y, x = members.y[k], members.x[k]
         if image.has_map:
-            sigma = image.noise[y, x]
+            sigma = np.float64(image.noise[y, x])
         variance += sigma * sigma
         area += data[y, x] > (settings.analysis if settings.absolute else settings.analysis * sigma)
         touched |= status[max(y - 1, 0), x] | status[min(y + 1, ny - 1), x] | status[y, max(x - 1, 0)] | status[y, min(x + 1, nx - 1)]
@@ -136,7 +136,7 @@ def width(data, source, members, first, last, peak, threshold, ceiling):
         if value > floor and value < ceiling:
             d2 = (x - source.x) ** 2 + (y - source.y) ** 2
             # Relative to the peak: the slope is the same, and squares of the squares stay within range.
-            relative = float(value) / peak
+            relative = np.float64(value) / peak
             weight, log = relative * relative, np.log(relative)
             s += weight
             sx += weight * d2
