@@ -238,6 +238,23 @@ class TestEdges:
         assert (sums.apertures[1].area <= 50 * 70 + 1e-9).all()
 
 
+    def test_any_scene_is_measured(self, rng):
+        # Holes, negative sources, apertures larger than the image, thresholds in the noise.
+        for mask_type in ("NONE", "BLANK", "CORRECT") * 20:
+            shape = tuple(rng.integers(2, 50, 2))
+            data = rng.normal(size=shape)
+            for peak in (5, 50, 5000, -500):
+                a, b, x, y = rng.uniform(0.5, 20), rng.uniform(0.5, 5), rng.uniform(-5, shape[1] + 5), rng.uniform(-5, shape[0] + 5)
+                data += gaussian(a, b, theta=rng.uniform(0, 180), x=x, y=y, shape=shape, peak=peak)
+            data[rng.random(shape) < 0.05] = np.nan
+            apertures = tuple(rng.uniform(0.1, 100, 3))
+            _, sums = measured(data, detect_thresh=0.5, detect_minarea=1, phot_apertures=apertures, mask_type=mask_type, gain=1.0)
+            for name in ("kron_radius", "flux_auto", "flux_auto_err", "half_light", "flux_radius", "xwin", "ywin"):
+                assert np.isfinite(getattr(sums, name)).all(), name
+            assert (sums.half_light >= 0).all()
+            assert all(one.area.max(initial=0) <= data.size for one in sums.apertures)
+
+
 @pytest.mark.pure
 def test_isophote(rng):
     data = np.zeros((30, 30), np.float32)
