@@ -168,21 +168,11 @@ def _branches(order, start, stop, rows, columns, smoothed, thresh, n_thresh, min
     Returns the pixels of the branches that are objects, where each begins (one more for the end), and the threshold of each; no branch
     where the component is one object.
     """
+    active, label, carried, sequence, begin = work[0], work[1], work[2], work[7], work[8]
     n = stop - start
-    active, label, carried = work[0], work[1], work[2]
-    run_y, run_start, run_stop, run_at = work[3], work[4], work[5], work[6]
-    sequence, begin = work[7], work[8]
-    for i in range(n):
-        active[i], label[i] = order[start + i], 0
-    # The places of pixels grow with rows and columns.
-    sort(active, 0, n)
-    total, peak = 0.0, np.float32(-1e30)
-    for k in range(start, stop):
-        total += smoothed[order[k]]
-        peak = max(peak, smoothed[order[k]])
-    least = np.float64(np.float32(total)) * mincont
-    base, top = np.float64(thresh), np.float64(peak)
-    # Nodes of the tree, level by level, and within a level parent by parent.
+    flux, peak = _begin(order, start, stop, smoothed, active, label)
+    least, base, top = np.float64(flux) * mincont, np.float64(thresh), np.float64(peak)
+    # Nodes of the tree, level by level, and within a level parent by parent; `store` holds their pixels.
     parent, size, where, heavy = np.zeros(64, np.int32), np.zeros(64, np.int32), np.zeros(64, np.int32), np.zeros(64, np.bool_)
     level_first, levels = np.zeros(n_thresh + 1, np.int32), np.zeros(n_thresh, np.float32)
     store, n_store, n_nodes, n_levels = np.empty(4 * n, np.int32), 0, 1, 1
@@ -190,22 +180,8 @@ def _branches(order, start, stop, rows, columns, smoothed, thresh, n_thresh, min
     for k in range(1, n_thresh):
         limit = np.float32(base * math.pow(top / base, k / n_thresh)) if top > 0.0 else np.float32(base)
         levels[k] = limit
-        kept, n_runs = 0, 0
-        for i in range(n):
-            p = active[i]
-            if label[i] >= 0 and smoothed[p] > limit:
-                follows = kept > 0 and active[kept - 1] == p - 1 and rows[p - 1] == rows[p] and columns[p - 1] == columns[p] - 1
-                if follows:
-                    run_stop[n_runs - 1] += 1
-                else:
-                    run_y[n_runs], run_start[n_runs], run_stop[n_runs], run_at[n_runs] = rows[p], columns[p], columns[p] + 1, kept
-                    n_runs += 1
-                active[kept], carried[kept] = p, label[i]
-                kept += 1
-        n = kept
-        if n == 0:
-            break
-        found = link(run_y, run_start, run_stop, run_at, n_runs, branch_area, scratch, sequence, begin)
+        n, n_runs = _runs_of_level(n, rows, columns, smoothed, limit, work)
+        found = link(work[3], work[4], work[5], work[6], n_runs, branch_area, scratch, sequence, begin) if n else 0
         if found == 0:
             break
         while n_nodes + found > parent.size:
@@ -220,34 +196,70 @@ def _branches(order, start, stop, rows, columns, smoothed, thresh, n_thresh, min
             ranks[j] = carried[sequence[begin[j]]] * found + j
         sort(ranks, 0, found)
         for rank in ranks:
-            j, flux = rank % found, 0.0
+            j, light = rank % found, 0.0
             where[n_nodes], size[n_nodes], parent[n_nodes] = n_store, begin[j + 1] - begin[j], rank // found
             for q in range(begin[j], begin[j + 1]):
-                place = sequence[q]
-                p = active[place]
+                p = active[sequence[q]]
                 store[n_store] = p
                 n_store += 1
-                label[place] = n_nodes
-                flux += smoothed[p]
-            heavy[n_nodes] = np.float32(flux) - limit * np.float32(size[n_nodes]) > least
+                label[sequence[q]] = n_nodes
+                light += smoothed[p]
+            heavy[n_nodes] = np.float32(light) - limit * np.float32(size[n_nodes]) > least
             n_nodes += 1
         n_levels = k + 1
         level_first[n_levels] = n_nodes
     chosen, n_chosen = _cut(parent, heavy, level_first, n_levels)
-    ends = np.zeros(n_chosen + 1, np.int32)
-    branch_thresh = np.empty(n_chosen, np.float32)
+    return _pixels_of(chosen, n_chosen, size, where, store, level_first, levels)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _begin(order, start, stop, smoothed, active, label):  # pragma: no cover - compiled
+    """List the pixels of a component by rows and columns; return its light and its peak."""
+    total, peak = 0.0, np.float32(-1e30)
+    for k in range(start, stop):
+        active[k - start], label[k - start] = order[k], 0
+        total += smoothed[order[k]]
+        peak = max(peak, smoothed[order[k]])
+    # The places of pixels grow with rows and columns.
+    sort(active, 0, stop - start)
+    return np.float32(total), peak
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _runs_of_level(n, rows, columns, smoothed, limit, work):  # pragma: no cover - compiled
+    """Keep the pixels of branches that are above a threshold, and join them to runs; return the number of both."""
+    active, label, carried = work[0], work[1], work[2]
+    run_y, run_start, run_stop, run_at = work[3], work[4], work[5], work[6]
+    kept, n_runs = 0, 0
+    for i in range(n):
+        p = active[i]
+        if label[i] < 0 or not smoothed[p] > limit:
+            continue
+        if kept > 0 and active[kept - 1] == p - 1 and rows[p - 1] == rows[p] and columns[p - 1] == columns[p] - 1:
+            run_stop[n_runs - 1] += 1
+        else:
+            run_y[n_runs], run_start[n_runs], run_stop[n_runs], run_at[n_runs] = rows[p], columns[p], columns[p] + 1, kept
+            n_runs += 1
+        active[kept], carried[kept] = p, label[i]
+        kept += 1
+    return kept, n_runs
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pixels_of(chosen, n_chosen, size, where, store, level_first, levels):  # pragma: no cover - compiled
+    """Return the pixels of the chosen nodes, where each begins, and its threshold."""
+    ends, thresh = np.zeros(n_chosen + 1, np.int32), np.empty(n_chosen, np.float32)
     for i in range(n_chosen):
         ends[i + 1] = ends[i] + size[chosen[i]]
     pixels = np.empty(ends[n_chosen], np.int32)
     for i in range(n_chosen):
-        node = chosen[i]
-        for q in range(size[node]):
-            pixels[ends[i] + q] = store[where[node] + q]
+        for q in range(size[chosen[i]]):
+            pixels[ends[i] + q] = store[where[chosen[i]] + q]
         k = 0
-        while level_first[k + 1] <= node:
+        while level_first[k + 1] <= chosen[i]:
             k += 1
-        branch_thresh[i] = levels[k]
-    return pixels, ends, branch_thresh
+        thresh[i] = levels[k]
+    return pixels, ends, thresh
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -26,7 +26,11 @@ FLAG = INTEGERS.index("flag")
 MERGED, TRUNCATED, SINGULAR = 1, 2, 8
 """Bits of ``flag`` as sep has them."""
 
-_X, _Y, _CXX, _CYY, _CXY, _A, _B, _CFLUX, _CPEAK = 1, 2, 12, 13, 14, 9, 10, 15, 17
+_X, _Y, _ERRX2, _ERRY2, _ERRXY, _A, _B, _THETA, _CXX, _CYY, _CXY, _CFLUX, _FLUX, _CPEAK, _PEAK = (
+    FLOATS.index(name)
+    for name in ("x", "y", "errx2", "erry2", "errxy", "a", "b", "theta", "cxx", "cyy", "cxy", "cflux", "flux", "cpeak", "peak")
+)
+_TNPIX, _XMIN, _YMIN = (INTEGERS.index(name) for name in ("tnpix", "xmin", "ymin"))
 _LOWEST = np.float32(-1e30)
 
 
@@ -51,6 +55,34 @@ def measure(members, first, last, rows, columns, smoothed, values, noise, thresh
     floats, integers : array
         Row of results; flags are added to those there.
     """
+    _extent(members, first, last, rows, columns, smoothed, values, floats, integers)
+    x_min, y_min, weight = integers[_XMIN], integers[_YMIN], floats[_CFLUX]
+    mx, my, mxx, myy, mxy, half_area = _moments(members, first, last, rows, columns, smoothed, values, thresh, floats, integers)
+    cx, cy = mx / weight, my / weight
+    if keep_centre:
+        nx, ny = floats[_X] - x_min, floats[_Y] - y_min
+        vx = mxx / weight + nx * nx - 2 * cx * nx
+        vy = myy / weight + ny * ny - 2 * cy * ny
+        vxy = mxy / weight + nx * ny - cx * ny - nx * cy
+        cx, cy = nx, ny
+    else:
+        vx, vy, vxy = mxx / weight - cx * cx, myy / weight - cy * cy, mxy / weight - cx * cy
+    variance = _errors(members, first, last, rows, columns, noise, cx, cy, floats, integers)
+    if vx * vy - vxy * vxy < 0.00694:
+        # A line or a point: as wide as a pixel.
+        vx, vy = vx + 0.0833333, vy + 0.0833333
+        integers[FLAG] |= SINGULAR
+        variance *= 0.08333 / (weight * weight)
+        if floats[_ERRX2] * floats[_ERRY2] - floats[_ERRXY] * floats[_ERRXY] < variance * variance:
+            floats[_ERRX2], floats[_ERRY2] = floats[_ERRX2] + variance, floats[_ERRY2] + variance
+    floats[0], floats[_X], floats[_Y] = thresh, cx + x_min, cy + y_min
+    _shape(vx, vy, vxy, floats)
+    floats[ABCOR] = _correction(np.float64(thresh), floats[_PEAK], half_area - integers[_TNPIX], floats[_A], floats[_B])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _extent(members, first, last, rows, columns, smoothed, values, floats, integers):  # pragma: no cover - compiled
+    """Write the limits, the peaks and the flux of the smoothed image."""
     peak, smooth_peak = _LOWEST, _LOWEST
     x_peak, y_peak, x_smooth, y_smooth = 0, 0, 0, 0
     x_min, x_max, y_min, y_max = columns[members[first]], 0, rows[members[first]], 0
@@ -64,9 +96,16 @@ def measure(members, first, last, rows, columns, smoothed, values, noise, thresh
             smooth_peak, x_smooth, y_smooth = smooth, x, y
         total += smooth
         x_min, x_max, y_min, y_max = min(x_min, x), max(x_max, x), min(y_min, y), max(y_max, y)
-    flux = np.float32(total)
-    weight = np.float64(flux)
-    low, half = np.float64(thresh), (np.float64(thresh) + np.float64(peak)) / 2.0
+    floats[_CFLUX], floats[_CPEAK], floats[_PEAK] = np.float32(total), smooth_peak, peak
+    integers[0], integers[_XMIN], integers[3], integers[_YMIN], integers[5] = last - first, x_min, x_max, y_min, y_max
+    integers[6], integers[7], integers[8], integers[9] = x_smooth, y_smooth, x_peak, y_peak
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments(members, first, last, rows, columns, smoothed, values, thresh, floats, integers):  # pragma: no cover - compiled
+    """Sum first and second moments of the smoothed image; write flux and area of the plain one, return the area above half the peak."""
+    x_min, y_min, low = integers[_XMIN], integers[_YMIN], np.float64(thresh)
+    half = (low + floats[_PEAK]) / 2.0
     n_above, n_half, plain = 0, 0, 0.0
     mx = my = mxx = myy = mxy = 0.0
     for k in range(first, last):
@@ -81,15 +120,14 @@ def measure(members, first, last, rows, columns, smoothed, values, noise, thresh
         mxx += smooth * x * x
         myy += smooth * y * y
         mxy += smooth * x * y
-    cx, cy = mx / weight, my / weight
-    if keep_centre:
-        nx, ny = floats[_X] - x_min, floats[_Y] - y_min
-        vx = mxx / weight + nx * nx - 2 * cx * nx
-        vy = myy / weight + ny * ny - 2 * cy * ny
-        vxy = mxy / weight + nx * ny - cx * ny - nx * cy
-        cx, cy = nx, ny
-    else:
-        vx, vy, vxy = mxx / weight - cx * cx, myy / weight - cy * cy, mxy / weight - cx * cy
+    floats[_FLUX], integers[_TNPIX] = np.float32(plain), n_above
+    return mx, my, mxx, myy, mxy, n_half
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _errors(members, first, last, rows, columns, noise, cx, cy, floats, integers):  # pragma: no cover - compiled
+    """Write the variances of the first moments and return the summed variance of the pixels."""
+    x_min, y_min, square = integers[_XMIN], integers[_YMIN], floats[_CFLUX] * floats[_CFLUX]
     ex = ey = exy = variance = 0.0
     if noise.size:
         for k in range(first, last):
@@ -99,36 +137,31 @@ def measure(members, first, last, rows, columns, smoothed, values, noise, thresh
             ex += var * (x - cx) * (x - cx)
             ey += var * (y - cy) * (y - cy)
             exy += var * (x - cx) * (y - cy)
-        ex, ey, exy = ex / (weight * weight), ey / (weight * weight), exy / (weight * weight)
-    determinant = vx * vy - vxy * vxy
-    if determinant < 0.00694:
-        # A line or a point: as wide as a pixel.
-        vx, vy = vx + 0.0833333, vy + 0.0833333
-        determinant = vx * vy - vxy * vxy
-        integers[FLAG] |= SINGULAR
-        variance *= 0.08333 / (weight * weight)
-        if ex * ey - exy * exy < variance * variance:
-            ex, ey = ex + variance, ey + variance
-    difference = vx - vy
+    floats[_ERRX2], floats[_ERRY2], floats[_ERRXY] = ex / square, ey / square, exy / square
+    return variance
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _shape(vx, vy, vxy, floats):  # pragma: no cover - compiled
+    """Write variances, axes, angle and ellipse parameters."""
+    determinant, difference, mean = vx * vy - vxy * vxy, vx - vy, 0.5 * (vx + vy)
     theta = math.atan2(2.0 * vxy, difference) / 2.0 if abs(difference) > 0.0 else math.pi / 4.0
     spread = math.sqrt(0.25 * difference * difference + vxy * vxy)
-    mean = 0.5 * (vx + vy)
-    a, b = np.float32(np.sqrt(mean + spread)), np.float32(np.sqrt(mean - spread))
-    ratio, abcor = low / half, np.float32(1.0)
-    if ratio > 0.0:
-        # The area between two isophotes, against that of a Gaussian.
-        area = np.float64(n_half - n_above)
-        area = area if area < 0.0 else -1.0
-        abcor = np.float32(area / (2 * math.pi * math.log(ratio if ratio < 1.0 else 0.99) * np.float64(a) * np.float64(b)))
-        if abcor > 1.0:
-            abcor = np.float32(1.0)
-    floats[0], floats[_X], floats[_Y], floats[3], floats[4], floats[5] = thresh, cx + x_min, cy + y_min, vx, vy, vxy
-    floats[6], floats[7], floats[8], floats[_A], floats[_B], floats[11] = ex, ey, exy, a, b, np.float32(theta)
+    floats[3], floats[4], floats[5] = vx, vy, vxy
+    floats[_A], floats[_B], floats[_THETA] = np.float32(np.sqrt(mean + spread)), np.float32(np.sqrt(mean - spread)), np.float32(theta)
     floats[_CXX], floats[_CYY] = np.float32(vy / determinant), np.float32(vx / determinant)
     floats[_CXY] = np.float32(-2 * vxy / determinant)
-    floats[_CFLUX], floats[16], floats[_CPEAK], floats[18], floats[ABCOR] = flux, np.float32(plain), smooth_peak, peak, abcor
-    integers[0], integers[1], integers[2], integers[3], integers[4], integers[5] = last - first, n_above, x_min, x_max, y_min, y_max
-    integers[6], integers[7], integers[8], integers[9] = x_smooth, y_smooth, x_peak, y_peak
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _correction(low, peak, area, a, b):  # pragma: no cover - compiled
+    """Return the area between the isophotes of the threshold and of half the peak, in units of that of a Gaussian; at most 1."""
+    ratio = low / ((low + peak) / 2.0)
+    if not ratio > 0.0:
+        return np.float32(1.0)
+    between = np.float64(area) if area < 0 else -1.0
+    found = np.float32(between / (2 * math.pi * math.log(ratio if ratio < 1.0 else 0.99) * a * b))
+    return np.float32(1.0) if found > 1.0 else found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
