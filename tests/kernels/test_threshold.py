@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ezarchive.kernels import pixels, threshold
+from ezarchive.kernels import threshold
 
 pytestmark = pytest.mark.pure
 
@@ -63,16 +63,3 @@ def test_it_stops_at_the_limit():
     data = np.ones((100, 100), np.float32)
     found = threshold.runs_above(data, 0, 100, WEIGHTS, False, np.float32(0.5), NO_MAP, 250)
     assert len(found[3]) == 300
-
-
-def test_places_and_values(rng):
-    data = rng.normal(size=(20, 70))
-    y, start, stop, values = threshold.runs_above(data.astype(np.float32), 0, 20, WEIGHTS, False, np.float32(0.5), NO_MAP, data.size)
-    rows, columns, offset = pixels.places(y, start, stop)
-    np.testing.assert_array_equal((rows, columns), np.nonzero(data.astype(np.float32) > 0.5))
-    np.testing.assert_array_equal(pixels.values_at(data, 0, rows, columns), values)
-    np.testing.assert_array_equal(pixels.values_at(data[5:], 5, rows[rows >= 5], columns[rows >= 5]), values[rows >= 5])
-    np.testing.assert_array_equal(columns[offset[:-1]], start)
-    painted = np.zeros(data.shape, np.int32)
-    pixels.paint(painted, rows, columns, np.arange(len(rows), dtype=np.int32))
-    np.testing.assert_array_equal(painted[rows, columns], np.arange(len(rows)))
