@@ -220,6 +220,9 @@ def _reference(reference: Any, columns: Mapping[str, Any] | None, query: Query |
 
 def _options(selection: StarSelection | None, fit: FitOptions | None, options: Mapping[str, Any]) -> tuple[StarSelection, FitOptions]:
     """Put loose options into the objects that they belong to."""
+    for name, value, kind in (("selection", selection, StarSelection), ("fit", fit, FitOptions)):
+        if value is not None and not isinstance(value, kind):
+            raise InputError(f"{name}: must be a {kind.__name__}, found {type(value).__name__}")
     made = [selection or StarSelection(), fit or FitOptions()]
     known = [{item.name for item in fields(value)} for value in made]
     for name in options:

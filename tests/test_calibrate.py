@@ -342,6 +342,7 @@ def test_one_column_for_several_filters_is_refused(archive: Archive, reference: 
         ({"columns": {"magnitude": "r"}}, UnknownNameError, "columns: meaning 'magnitude'"),
         ({"query": print}, InputError, "reference, query: one of the two must be given"),
         ({"snr": -1}, InputError, "snr=-1: must be a positive number"),
+        ({"selection": {"snr": 20}}, InputError, "selection: must be a StarSelection, found dict"),
         ({"magnitude": 15}, InputError, "magnitude=15: must be a bright and a fainter limit"),
         ({"ab_offset": 0.1}, InputError, "ab_offset=0.1: must be left out for system='AB'"),
         ({"system": "Vega", "ab_offset": "0.1"}, InputError, "ab_offset='0.1': must be a number, or a mapping"),

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 import ezarchive
-from ezarchive.cli.common import boundary, cli, home_argument, option_of, pair, selection
+from ezarchive.cli.common import boundary, cli, home_argument, pair, selection, settings_of
+from ezarchive.errors import InputError
 
 
 @cli.command()
@@ -35,15 +36,24 @@ def calibrate(
 ) -> None:
     """Find the zero points of measured frames from stars of known magnitudes."""
     names = {key: list(value) for key, value in (("objname", objname), ("telname", telname), ("filter", filter_)) if value}
-    meanings = dict(_column(text) for text in columns)
+    meanings = _columns(columns)
+    chosen_options = settings_of(settings, ("frames", "columns", "query", "selection", "fit", *options))
     with ezarchive.Archive.open(home) as archive:
         chosen = ezarchive.DataBrowser(archive).where(kind="science", **names).frames() if names else None
-        report = archive.calibrate(chosen, columns=meanings, **options, **dict(option_of(text) for text in settings))
+        report = archive.calibrate(chosen, columns=meanings, **options, **chosen_options)
     click.echo(report)
     sys.exit(0 if report.ok else 1)
 
 
-def _column(text: str) -> tuple[str, Any]:
-    """Split MEANING=NAME; a name that is a JSON object maps filters to columns."""
-    meaning, name = pair("--column", text)
-    return meaning, json.loads(name) if name.startswith("{\"") else name
+def _columns(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Split every MEANING=NAME; a name that is a JSON object maps filters to columns."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        meaning, name = pair("--column", text)
+        if meaning in found:
+            raise InputError(f"--column {text!r}: {meaning} must be given once")
+        try:
+            found[meaning] = json.loads(name) if name.startswith('{"') else name
+        except json.JSONDecodeError as err:
+            raise InputError(f"--column {text!r}: must hold a name, or JSON as '{{\"r\": \"r_mag\"}}': {err}") from err
+    return found

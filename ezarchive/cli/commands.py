@@ -15,9 +15,9 @@ from ezarchive.cli.common import (
     cli,
     format_option,
     home_argument,
-    option_of,
     pair,
     selection,
+    settings_of,
     show,
     workers_options,
 )
@@ -119,9 +119,10 @@ def _browser(archive: Any, wanted: dict[str, Any]) -> Any:
 def measure(home: Path, objname: Any, telname: Any, filter_: Any, settings: tuple[str, ...], **options: Any) -> None:
     """Measure frames that have not been measured, a Parquet catalog each."""
     names = {key: list(value) for key, value in (("objname", objname), ("telname", telname), ("filter", filter_)) if value}
+    chosen_options = settings_of(settings, ("frames", *options))
     with ezarchive.Archive.open(home) as archive:
         chosen = ezarchive.DataBrowser(archive).where(kind="science", **names).frames() if names else None
-        report = archive.measure(chosen, **options, **dict(option_of(text) for text in settings))
+        report = archive.measure(chosen, **options, **chosen_options)
     click.echo(report)
     sys.exit(0 if report.ok else 1)
 

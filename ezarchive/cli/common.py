@@ -6,7 +6,7 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,19 @@ def workers_options(function: Callable[..., None]) -> Callable[..., None]:
     ):
         function = option(function)
     return function
+
+
+def settings_of(texts: Iterable[str], taken: Iterable[str]) -> dict[str, Any]:
+    """Return names and values of all ``--set OPTION=VALUE``; a name may come once, and not be one that is ``taken`` by the command."""
+    found: dict[str, Any] = {}
+    taken = set(taken)
+    for text in texts:
+        name, value = option_of(text)
+        if name in taken or name in found:
+            why = "must be given once" if name in found else "must not be set so; --help tells what has an option of its own"
+            raise InputError(f"--set {text!r}: {name} {why}")
+        found[name] = value
+    return found
 
 
 def option_of(text: str) -> tuple[str, Any]:

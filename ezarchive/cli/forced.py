@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import ezarchive
-from ezarchive.cli.common import boundary, cli, home_argument, option_of, selection, workers_options
+from ezarchive.cli.common import boundary, cli, home_argument, selection, settings_of, workers_options
 
 
 @cli.command()
@@ -28,8 +28,9 @@ from ezarchive.cli.common import boundary, cli, home_argument, option_of, select
 def forced(home: Path, objname: Any, telname: Any, filter_: Any, settings: tuple[str, ...], targets: str, **options: Any) -> None:
     """Measure a list of targets on every frame that covers any of them."""
     names = {key: list(value) for key, value in (("objname", objname), ("telname", telname), ("filter", filter_)) if value}
+    chosen_options = settings_of(settings, ("targets", "frames", *options))
     with ezarchive.Archive.open(home) as archive:
         chosen = ezarchive.DataBrowser(archive).where(kind="science", **names).frames() if names else None
-        report = archive.forced(targets, chosen, **options, **dict(option_of(text) for text in settings))
+        report = archive.forced(targets, chosen, **options, **chosen_options)
     click.echo(report)
     sys.exit(0 if report.ok else 1)

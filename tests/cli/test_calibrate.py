@@ -63,6 +63,11 @@ def test_mistakes_are_one_line(made, home):
     stars = made / "stars.ecsv"
     assert "option 'snrr': did you mean 'snr'" in run(*arguments, stars, "--set", "snrr=2", code=2)
     assert "--column 'mag': must be NAME=VALUE" in run(*arguments, stars, "--column", "mag", code=2)
+    assert "must hold a name, or JSON as '{\"r\": \"r_mag\"}'" in run(*arguments, stars, "--column", 'mag={"r":', code=2)
+    assert "--column 'mag=b': mag must be given once" in run(*arguments, stars, "--column", "mag=a", "--column", "mag=b", code=2)
+    for taken in ("columns=3", "frames=1", "radius=2", "selection=1"):
+        assert f"--set '{taken}': {taken.split('=')[0]} must not be set so" in run(*arguments, stars, "--set", taken, code=2)
+    assert "--set 'snr=3': snr must be given once" in run(*arguments, stars, "--set", "snr=2", "--set", "snr=3", code=2)
     failed = run(*arguments, stars, code=1)
     assert "2 failed" in failed
     assert "no_reference_magnitude" in failed
