@@ -30,16 +30,6 @@ RUNS = {
 }
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Compile the loops before the first test's clock runs: that takes 20 s where no run has done it before."""
-    if session.items and not session.config.option.collectonly:
-        for dtype in (np.float32, np.float64):
-            star = np.zeros((40, 40), dtype)
-            star[15:25, 15:25] = 100.0
-            sex(star, SexOptions(satur_level=1e3), noise=np.ones_like(star))
-            sex(star, SexOptions(satur_level=1e3), noise=1.0, mask=np.zeros(star.shape, bool))
-
-
 @dataclass(frozen=True)
 class Comparison:
     """Our sources beside source-extractor's: row i of `ours` is the one nearest to row i of `theirs`, `distance` pixels away."""
