@@ -19,7 +19,8 @@ def test_places_and_values(rng):
     np.testing.assert_array_equal((rows, columns), np.nonzero(data > 0.5))
     np.testing.assert_array_equal(pixels.values_at(data, 0, rows, columns), data[data > 0.5].astype(np.float32))
     lower = rows >= 5
-    np.testing.assert_array_equal(pixels.values_at(data[5:], 5, rows[lower], columns[lower]), data[rows[lower], columns[lower]].astype("f4"))
+    part = pixels.values_at(data[5:], 5, rows[lower], columns[lower])
+    np.testing.assert_array_equal(part, data[rows[lower], columns[lower]].astype(np.float32))
     np.testing.assert_array_equal(columns[offset[:-1]], start)
     painted = np.zeros(data.shape, np.int32)
     pixels.paint(painted, rows, columns, np.arange(len(rows), dtype=np.int32))
