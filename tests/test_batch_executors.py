@@ -111,6 +111,7 @@ def test_ctrl_c_leaves_what_the_same_command_goes_on_from(home, workers):
         family = psutil.Process(child.pid).children(recursive=True)
         os.kill(child.pid, signal.SIGINT)
         _, said = child.communicate(timeout=60)
+    psutil.wait_procs(family, timeout=20)  # multiprocessing's own helper ends a moment after its parent
     assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     assert child.returncode == 130, said
     assert "ezarchive: stopped; what is done is kept" in said
