@@ -182,7 +182,7 @@ class MaskCalculations(Calculations):
             {"save": save, "verbose": verbose, "visualize": visualize, "save_fig": save_fig},
         )  # fmt: skip
 
-    def calculate_crmask(
+    def calculate_crmask(  # noqa: PLR0913  what the search needs to know
         self,
         target_ivpmask: Any = None,
         sigclip: float = 6.0,
@@ -196,8 +196,10 @@ class MaskCalculations(Calculations):
         verbose: bool = True,
         visualize: bool = True,
         save_fig: bool = False,
+        *,
+        target_bkg: Any = None,
     ) -> Mask:
-        """Mask the pixels hit by cosmic rays (`images.mask.cosmic_ray_mask`; the sky must not have been subtracted).
+        """Mask the pixels hit by cosmic rays (`images.mask.cosmic_ray_mask`).
 
         Parameters
         ----------
@@ -209,6 +211,8 @@ class MaskCalculations(Calculations):
             Electrons per stored unit, electrons, stored unit; by default the frame's own.
         save, verbose, visualize, save_fig : bool
             See `images.skin`.
+        target_bkg : map, array, image or number, optional
+            Of an image whose sky was subtracted: what was, so that its noise is known.
 
         Returns
         -------
@@ -218,7 +222,7 @@ class MaskCalculations(Calculations):
         Raises
         ------
         MeasurementError
-            ``no_gain`` or ``no_read_noise`` if it is neither given nor known.
+            ``no_gain`` or ``no_read_noise`` if it is neither given nor known; ``too_many_pixels`` if the noise is not what they tell.
         """
         self._check_switches(save=save, save_fig=save_fig)
         gain = self._number("gain", self._known("gain", "gain=", gain, self.gain, "no_gain"))
@@ -227,11 +231,15 @@ class MaskCalculations(Calculations):
         level = self._level_given(saturation_level)
         options = mask.CosmicRayOptions(sigclip=sigclip, sigfrac=sigfrac, objlim=objlim, niter=niter)
         left_out = self._mask_of("target_ivpmask", target_ivpmask)
-        found = mask.cosmic_ray_mask(self._pixels, gain=gain, read_noise=noise, saturation=level, mask=left_out, options=options)
+        sky_taken = None if target_bkg is None else self._level_of("target_bkg", target_bkg)
+        found = mask.cosmic_ray_mask(
+            self._pixels, gain=gain, read_noise=noise, saturation=level, mask=left_out, background=sky_taken, options=options
+        )
         parameters = {"method": "cosmic", "sigclip": sigclip, "sigfrac": sigfrac, "objlim": objlim, "niter": niter}
         parameters |= {"gain": gain, "read_noise": noise, "saturation_level": level}
         return self._keep_mask(
-            "crmask", found, parameters, {"target_ivpmask": left_out}, f"{int(np.count_nonzero(found))} pixels hit by cosmic rays",
+            "crmask", found, parameters, {"target_ivpmask": left_out, "target_bkg": target_bkg},
+            f"{int(np.count_nonzero(found))} pixels hit by cosmic rays",
             {"save": save, "verbose": verbose, "visualize": visualize, "save_fig": save_fig},
         )  # fmt: skip
 

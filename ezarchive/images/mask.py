@@ -134,7 +134,7 @@ def cosmic_ray_mask(
     read_noise: float,
     saturation: float | None = None,
     mask: Any = None,
-    background: MeshBackground | None = None,
+    background: Any = None,
     options: CosmicRayOptions | None = None,
 ) -> np.ndarray:
     """Mask the pixels hit by cosmic rays (LA Cosmic, with astroscrappy).
@@ -151,7 +151,7 @@ def cosmic_ray_mask(
         Level from which pixels are saturated, stored unit; none by default.
     mask : Mask or array of bool, optional
         Pixels that are left out; they are not in the result. It is not changed.
-    background : MeshBackground, optional
+    background : MeshBackground or PixelMap, optional
         Of an image whose sky was subtracted: what was, so that its noise is known. None where the sky is in the image.
     options : CosmicRayOptions, optional
 
@@ -163,6 +163,8 @@ def cosmic_ray_mask(
     ------
     InputError
         If an argument has a wrong shape or value.
+    MeasurementError
+        ``too_many_pixels``, if over a quarter of them are taken for hits: the noise is not what gain, read noise and sky tell.
 
     References
     ----------
@@ -195,6 +197,11 @@ def cosmic_ray_mask(
             sigclip=options.sigclip, sigfrac=options.sigfrac, objlim=options.objlim, niter=options.niter,
         )  # fmt: skip
         found[rows] = (hit[: bad.shape[0], : bad.shape[1]] & ~bad)[rows.start - wide.start : rows.stop - wide.start]
+    if np.count_nonzero(found) > found.size // 4:
+        raise MeasurementError(
+            "too_many_pixels", "data: over a quarter of the pixels are taken for cosmic rays; gain and read noise must be right, and a sky "
+            "that was subtracted must be given as background",
+        )  # fmt: skip
     return found
 
 

@@ -239,3 +239,18 @@ def test_a_mask_or_an_image_of_another_frame_is_told(image, pixels):
         image.calculate_bkg(other.calculate_sourcemask(**QUIET), **QUIET)
     with pytest.raises(InputError, match="target_ivpmask: must be of this frame .3., found a map of frame 4"):
         image.calculate_crmask(other, **QUIET)
+
+
+def test_cosmic_rays_where_the_sky_was_subtracted(rng):
+    sky = 2500.0
+    data = rng.normal(0, np.sqrt(sky), SHAPE)
+    data[60, 70] += 3000
+    image = Image(data.astype(np.float32))
+    known = {"gain": 1.0, "readout_noise": 3.0, **QUIET}
+    with pytest.raises(MeasurementError, match="a sky that was subtracted must be given as background") as caught:
+        image.calculate_crmask(**known)
+    assert caught.value.code == "too_many_pixels"
+    for given in (sky, np.full(SHAPE, sky), MeshBackground.constant(sky, 50.0, SHAPE)):
+        found = image.calculate_crmask(target_bkg=given, **known)
+        assert found[60, 70]
+        assert found.sum() < 5
