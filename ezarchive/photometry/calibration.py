@@ -360,8 +360,10 @@ def _spatial(
     weight = 1 / clipped.sigma[used]
     coefficients = np.linalg.lstsq(powers * weight[:, None], residual[used] * weight, rcond=None)[0]
     mapped = powers @ coefficients
-    gained = float(np.sum((residual[used] * weight) ** 2) - np.sum(((residual[used] - mapped) * weight) ** 2))
-    p_value = float(gammaincc(powers.shape[1] / 2, max(gained, 0.0) / 2))
+    # Against a constant: the residuals are those from a zero point that was fitted already.
+    constant = np.average(residual[used], weights=weight**2)
+    gained = float(np.sum(((residual[used] - constant) * weight) ** 2) - np.sum(((residual[used] - mapped) * weight) ** 2))
+    p_value = float(gammaincc((powers.shape[1] - 1) / 2, max(gained, 0.0) / 2))
     return SpatialFit(order, tuple(map(float, coefficients)), tuple(shape), float(np.sqrt(np.mean(mapped**2))), p_value)
 
 

@@ -164,3 +164,17 @@ def test_arrays_that_do_not_fit() -> None:
 def test_wrong_options(option: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         FitOptions(**option)
+
+
+@pytest.mark.truth
+def test_the_chance_of_a_flat_map_is_a_chance(rng: np.random.Generator) -> None:
+    chances = []
+    for _ in range(400):
+        x, y, err = rng.uniform(0, 999, 150), rng.uniform(0, 799, 150), rng.uniform(0.01, 0.05, 150)
+        fit = fit_zero_point(
+            np.full(150, 15.0), rng.normal(-10.0, np.hypot(err, 0.02)), instrumental_err=err, x=x, y=y, shape=(800, 1000)
+        )  # fmt: skip
+        chances.append(fit.spatial.p_value)
+    # Three standard errors of the mean of as many even deviates.
+    assert np.mean(chances) == pytest.approx(0.5, abs=3 * np.sqrt(1 / 12 / 400))
+    assert np.mean(np.array(chances) < 0.1) == pytest.approx(0.1, abs=3 * np.sqrt(0.09 / 400))
