@@ -297,8 +297,10 @@ class FrameSet:
         return self._keep(i for i, good in zip(self._selected, kept, strict=True) if good)
 
     def quality_table(self) -> QTable:
-        """Return seeing, depth and ellipticity of the selected images, where each comes from, and the score among them."""
-        return quality_table(self.frames, self._store.handle)
+        """Return seeing, depth and ellipticity of the selected images, where each comes from, and the ``score`` among them."""
+        table = quality_table(self.frames, self._store.handle)
+        table["score"] = best_images(table, {})[1]
+        return table
 
     def divide_images(
         self,

@@ -96,6 +96,8 @@ def test_frames_without_an_archive():
     assert found["seeing"][0] == 2 * u.arcsec
     assert np.isnan(found["ellipticity"]).all()
     assert len(FrameSet().quality_table()) == 0
+    scored = FrameSet([Frame(seeing=2.0, depth=19.0), Frame(seeing=3.0, depth=20.0)]).quality_table()
+    np.testing.assert_allclose(scored["score"], [1, 2])
 
 
 @pytest.mark.truth
