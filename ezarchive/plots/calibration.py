@@ -30,15 +30,15 @@ class Calibration(Protocol):
     shape: tuple[int, int]
 
 
-def figure(calibration: Calibration, *, measure: str = "AUTO", title: str | None = None) -> Figure:
+def figure(calibration: Calibration, *, measure: str | None = None, title: str | None = None) -> Figure:
     """Draw the calibration of one frame.
 
     Parameters
     ----------
     calibration : FrameCalibration
         Of ``calibrate.calibration_of`` or ``photometry.calibrators.calibrate_sources``.
-    measure : str
-        Whose zero point: ``AUTO``, ``APER``, ``APER_1`` ...
+    measure : str, optional
+        Whose zero point: ``AUTO``, ``APER``, ``APER_1`` ...; by default the first that there is.
     title : str, optional
         Above the panels.
 
@@ -56,6 +56,7 @@ def figure(calibration: Calibration, *, measure: str = "AUTO", title: str | None
     """
     from matplotlib.figure import Figure
 
+    measure = next(iter(calibration.fits), None) if measure is None else measure
     if measure not in calibration.fits:
         raise InputError(f"measure={measure!r}: must be one of {', '.join(calibration.fits)}")
     fit, stars = calibration.fits[measure], calibration.stars

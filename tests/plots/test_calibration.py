@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,12 @@ def test_an_aperture_without_colours_and_map(rng):
     assert 'ZP APER (5")' in figure.get_suptitle()
     assert "no colours" in texts(figure)
     assert "map:" not in texts(figure)
+
+
+def test_without_auto_the_first_aperture_is_drawn(rng):
+    found = calibrated(rng, n=40)
+    found = replace(found, fits={name: fit for name, fit in found.fits.items() if name != "AUTO"})
+    assert 'ZP APER (5")' in calibration.figure(found).get_suptitle()
 
 
 def test_colours_without_a_term(rng):
