@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from ezarchive.browse.catalog import Catalog
+from ezarchive.columns import suffix
 from ezarchive.errors import InputError
 from ezarchive.images.background import MeshBackground
 from ezarchive.images.compact import Mask
@@ -109,7 +110,11 @@ def at_positions(
         saturation=saturation_of(image.frame, options.saturation_level, origin_of(image, "saturation")),
     )
     measured = measure_positions(image, listed, options, around, axes=axes)
-    found = Measured(table=measured.table, seeing=None, depth=None, depth_aperture=None, apertures=measured.apertures)
+    table = measured.table
+    if axes is None and not any(name.startswith("FLUX_APER") for name in table.colnames):
+        lack = f"; {reason}" if (reason := _left_out(options, table.colnames)) else ""
+        raise InputError(f"aperture_diameter_arcsec, _seeing, _pixel: at least one aperture must be left to measure{lack}")
+    found = Measured(table=table, seeing=None, depth=None, depth_aperture=None, apertures=measured.apertures)
     asked = {"targets": listed, "axes": axes}
     return _finished(method, image, found, options, maps, switches, **asked)
 
@@ -146,7 +151,17 @@ def _finished(
         where = f", saved as run {row.run_id}"
     catalog = Catalog(found.table, **known)
     unit = "positions" if asked else "sources"
-    say(f"{image._title}: {len(found.table)} {unit} measured ({method}){where}", switches["verbose"])
+    left_out = "" if "axes" in asked and asked["axes"] is not None else _left_out(options, found.table.colnames)
+    say(f"{image._title}: {len(found.table)} {unit} measured ({method}){where}{left_out and '; ' + left_out}", switches["verbose"])
     if switches["save_fig"] or (switches["visualize"] and in_notebook()):
         catalog.show(save_path=image._figure_path(method) if switches["save_fig"] else None, close_fig=not switches["visualize"])
     return catalog
+
+
+def _left_out(options: Any, names: Collection[str]) -> str:
+    """Return which of the circles that were asked for a table lacks, and why; nothing where it lacks none."""
+    lost = [item for item in options.apertures() if f"FLUX_APER{suffix(item['index'])}" not in names]
+    if not lost:
+        return ""
+    sizes = ", ".join(f"{item['diameter']:g} {item['unit']}" for item in lost)
+    return f"apertures left out: {sizes}: scale (pixel_scale=) or seeing (seeing=) of the image is unknown"

@@ -47,6 +47,17 @@ class TestDetection:
         assert np.allclose(found["FLUX_APER_6"].value, 20000, rtol=0.01)
         assert np.all(found["PIXSIZE_APER_5"].value == 10)
 
+    def test_apertures_that_cannot_be_had_are_said(self, stars, capsys):
+        PHOT.sex_photometry(stars, aperture_diameter_pixel=10, aperture_diameter_seeing=3.5, save=False)
+        said = capsys.readouterr().out
+        assert "4 sources measured (sex); apertures left out: 5 arcsec, 7 arcsec, 10 arcsec, 3.5 seeing: scale (pixel_scale=)" in said
+        PHOT.circular_photometry(stars, 40, 40, aperture_diameter_seeing=None, pixel_scale=0.5, save=False)
+        assert "left out" not in capsys.readouterr().out
+        with pytest.raises(InputError, match="at least one aperture must be left to measure; apertures left out: 5 arcsec, 7 arcsec"):
+            PHOT.circular_photometry(stars, 40, 40, **QUIET)
+        with pytest.raises(InputError, match="at least one aperture must be left to measure$"):
+            PHOT.circular_photometry(stars, 40, 40, aperture_diameter_arcsec=[], aperture_diameter_seeing=[], **QUIET)
+
     @pytest.mark.slow
     @pytest.mark.timeout(120)
     def test_photutils_gives_the_same_columns(self, stars):
@@ -247,7 +258,7 @@ class TestSwitches:
 
     def test_run_photometry_asks_the_settings(self, archive, images, stars, monkeypatch):
         assert PHOT.run_photometry(images[0], **QUIET).method == "sex"
-        assert PHOT.run_photometry(stars, method="circular", x_arr=40, y_arr=40, **QUIET).method == "circular"
+        assert PHOT.run_photometry(stars, method="circular", x_arr=40, y_arr=40, aperture_diameter_pixel=10, **QUIET).method == "circular"
         found = PHOT.run_photometry(stars, method="elliptical", x_arr=40, y_arr=40, sma_arr=5, smi_arr=5, axes_unit="pixel", **QUIET)
         assert found.method == "elliptical"
         with pytest.raises(InputError, match="method='psf': must be one of sex, photutils, circular, elliptical"):

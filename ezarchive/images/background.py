@@ -72,6 +72,11 @@ class MeshBackground(FullMaps):
     global_rms: float
     frame_id: int | None = None
 
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        boxes = " x ".join(str(side) for side in self.level_nodes.shape)
+        return f"MeshBackground({rows} x {columns}, {boxes} nodes, level {self.global_level:.6g}, noise {self.global_rms:.4g})"
+
     @classmethod
     def constant(cls, level: float, rms: float, shape: tuple[int, int]) -> MeshBackground:
         """Make a background that is the same everywhere."""
@@ -167,18 +172,14 @@ class MeshBackground(FullMaps):
             for rows, block in self._blocks(self.level_nodes, slice(0, self.shape[0]), slice(0, self.shape[1]), out.dtype):
                 np.subtract(data[rows], block, out=out[rows], casting="unsafe")
             return out
-        spline, kernels = self._level_coefficients, _kernels()
-        middle = float(np.median(spline.nodes))
-        tables = np.stack([spline.nodes - middle, spline.along_y, spline.along_x, spline.both])
-        row_at, row_weights = cubic(abscissa_y(np.arange(self.shape[0]), self.box_size[0]), len(spline.nodes))
-        column, weights = cubic(abscissa_x(np.arange(self.shape[1]), self.box_size[1]), spline.nodes.shape[1])
-        begin = np.searchsorted(column, np.arange(column[-1] + 2))
-        weights = np.ascontiguousarray(weights.T, np.float32)
+        surface, nodes = _surface(), np.ascontiguousarray(self.level_nodes, np.float32)
+        bent = surface.curvatures(nodes)
+        begin, at = surface.places(self.box_size[1], nodes.shape[1], self.shape[1])
         for first in range(0, self.shape[0], _STRIP):
             strip = out[first : first + _STRIP]
             if out is not data:
                 strip[...] = data[first : first + _STRIP]
-            kernels.subtract(strip, first, tables, row_at, row_weights, begin, weights, np.float32(middle))
+            surface.subtract(strip, first, nodes, bent, self.box_size[0], begin, at)
         return out
 
     @cached_property
@@ -303,6 +304,12 @@ def _kernels() -> ModuleType:
     from ezarchive.kernels import mesh  # noqa: PLC0415
 
     return mesh
+
+
+def _surface() -> ModuleType:
+    from ezarchive.kernels import surface  # noqa: PLC0415
+
+    return surface
 
 
 def _box_statistics(values: np.ndarray, mask: np.ndarray | None, boxes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:

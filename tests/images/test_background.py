@@ -213,3 +213,7 @@ class TestInput:
         frozen = scene((90, 100))
         frozen.flags.writeable = False
         estimate(frozen)
+
+
+def test_its_repr_is_one_short_line():
+    assert repr(MeshBackground.constant(354.19, 45.2, (40, 50))) == "MeshBackground(40 x 50, 1 x 1 nodes, level 354.19, noise 45.2)"

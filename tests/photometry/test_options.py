@@ -85,7 +85,7 @@ def test_keywords_that_say_what_is_done_anyway_may_stand():
 @pytest.mark.parametrize(
     ("keyword", "value", "message"),
     [("BACK_SIZE", 32, "sex_params BACK_SIZE=32: is an option of the background"),
-     ("WEIGHT_TYPE", "MAP_RMS", "sex_params WEIGHT_TYPE='MAP_RMS': is given as the argument `noise`"),
+     ("WEIGHT_TYPE", "MAP_RMS", "sex_params WEIGHT_TYPE='MAP_RMS': is given as the argument `noise` .`target_bkgrms`."),
      ("MAG_ZEROPOINT", 25.0, "zero points come from `calibrate`"), ("FLAG_IMAGE", "m.fits", "is given as the argument `mask`"),
      ("DETECT_TYPE", "PHOTO", "sex_params DETECT_TYPE='PHOTO': is not supported; only 'CCD' is"),
      ("PSF_NAME", "a.psf", "sex_params PSF_NAME='a.psf': is not supported$"), ("FILTER", "perhaps", "FILTER='perhaps': must be bool"),
