@@ -56,13 +56,15 @@ def averaged(data: ArrayLike | Averaged, step: int | None = None) -> Averaged:
     Raises
     ------
     InputError
-        If ``data`` is not 2-D, or the step is no whole number from 1.
+        If ``data`` is not 2-D or holds no numbers, or the step is no whole number from 1.
     """
     if isinstance(data, Averaged):
         return data
     pixels = np.asarray(data)
     if pixels.ndim != 2 or pixels.size == 0:
         raise InputError(f"data: has shape {pixels.shape}; must be an image (ny, nx)")
+    if pixels.dtype.kind not in "fiub":
+        raise InputError(f"data: must hold real numbers, found dtype {pixels.dtype}")
     return averaged_from(lambda rows, cols: pixels[rows, cols], pixels.shape, step)
 
 

@@ -141,10 +141,11 @@ def grey_limits(shown: NDArray, limits: str | tuple[float, float]) -> tuple[floa
 
         low, high = ZScaleInterval().get_limits(finite)
         return float(low), float(high)
-    low, high = (float(value) for value in limits)
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise InputError(f"limits {tuple(limits)!r}: must be two finite values, the lower first")
-    return low, high
+    given = tuple(limits) if isinstance(limits, Iterable) else (limits,)
+    good = all(isinstance(value, (int, float, np.number)) and np.isfinite(value) for value in given)
+    if len(given) != 2 or not good or not given[0] < given[1]:
+        raise InputError(f"limits {limits!r}: must be 'zscale', 'minmax' or two finite values, the lower first")
+    return float(given[0]), float(given[1])
 
 
 def draw_apertures(axes: Axes, apertures: Iterable[Sequence[float]], *, colour: str = RED, width: float = 1.0) -> None:
