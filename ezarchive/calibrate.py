@@ -208,6 +208,8 @@ def calibration_of(
     selection, fit = _options(options.pop("selection", None), options.pop("fit", None), options)
     settings = _settings(selection=selection, fit=fit, **given)
     ids = [found.frame_id for found in frames_of(archive, frame)]
+    if len(ids) != 1:
+        raise InputError(f"frame: must be one frame, found {len(ids)}")
     (task,) = _tasks(archive, ids, 0, settings, stars, figures=False)
     return frame_calibration(task)
 

@@ -360,6 +360,8 @@ def test_wrong_arguments(archive: Archive, reference: Table, options: dict, erro
 def test_without_a_reference_and_beside_another(archive: Archive, reference: Table) -> None:
     with pytest.raises(InputError, match="reference, query: one of the two must be given"):
         archive.calibrate()
+    with pytest.raises(InputError, match="frame: must be one frame, found 2"):
+        calibration_of(archive, [1, 2], reference=reference)
     with Lock(archive.home / verb.LOCK_NAME, what="calibrate"), pytest.raises(LockedError, match="calibrate"):
         run(archive, reference)
 
