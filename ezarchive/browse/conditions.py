@@ -106,4 +106,6 @@ def _number(name: str, value: Any) -> float:
     value = plain_number(name, value, _UNITS[name])
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise InputError(f"{name}={value!r}: must be a number")
+    if np.isnan(value):
+        raise InputError(f"{name}={value!r}: must be a number; nothing would fulfil it")
     return float(value)

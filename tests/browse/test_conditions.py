@@ -35,6 +35,9 @@ def test_only_what_was_given():
         given_conditions(values, {"filtre": 1})
     with pytest.raises(InputError, match="seeing=True: must be a number"):
         fulfils(seeing=True)
+    with pytest.raises(InputError, match="depth=nan: must be a number; nothing would fulfil it"):
+        fulfils(depth=float("nan"))
+    assert fulfils(seeing=float("inf")) == [True]
 
 
 def test_names_need_an_archive_to_be_strange():
