@@ -150,7 +150,8 @@ def _axes(listed: Targets, given: tuple[Any, Any, Any], options: PositionOptions
     for axis, value in zip(_AXES, given, strict=True):
         found = listed.extra[lowered[axis]] if value is None and axis in lowered else value
         if found is None:
-            raise InputError(f"{axis}: must be given, or be a column of the targets ({', '.join(listed.extra.colnames) or 'none'})")
+            there = ", ".join(listed.extra.colnames) or "none"
+            raise InputError(f"{axis}: must be given, or be a column {axis!r} of the targets, whose other columns are: {there}")
         wanted = u.deg if axis == "theta" else u.arcsec if options.axes_unit == "arcsec" else u.pix
         values.append(_plain_axis(axis, found, wanted, len(listed)))
     return Axes(*values)

@@ -142,7 +142,7 @@ def test_ellipses_take_their_axes_from_the_list_or_the_call(measured):
         assert np.allclose(made["THETA_SKY"].value, [10, 80], atol=0.1)
         assert np.all(made["FLUX_ELIP"] > 0)
     assert measured.forced(table, method="elliptical", sma=4, smi=4, theta=0, **QUIET).measured == 2
-    with pytest.raises(InputError, match=r"sma: must be given, or be a column of the targets \(none\)"):
+    with pytest.raises(InputError, match="sma: must be given, or be a column 'sma' of the targets, whose other columns are: none"):
         measured.forced(table["id", "ra", "dec"], method="elliptical", **QUIET)
     with pytest.raises(InputError, match=r"theta: must be one number or one for each of the 2 targets, found shape \(3,\)"):
         measured.forced(table, method="elliptical", theta=[1, 2, 3], **QUIET)

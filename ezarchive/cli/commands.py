@@ -25,7 +25,8 @@ from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.errors import InputError
 
 CURVE_COLUMNS = (
-    "mjd_mid", "filter", "telname", "flux", "flux_err", "mag_inst", "mag", "mag_err", "snr", "flags", "frame_id", "separation", "n_within"
+    "mjd_mid", "filter", "telname", "flux", "flux_err", "mag_inst", "mag", "mag_err", "snr", "flags", "kind", "frame_id",
+    "separation", "n_within",
 )  # fmt: skip
 """What `lightcurve` shows on the screen; the other formats hold every column."""
 

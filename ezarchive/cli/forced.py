@@ -15,7 +15,8 @@ from ezarchive.cli.common import boundary, cli, home_argument, selection, settin
 @cli.command()
 @home_argument
 @click.option(
-    "--targets", required=True, metavar="FILE|POSITION", help="A table with ra and dec: .csv, .ecsv, .fits, .vot, .parquet; or a position.",
+    "--targets", required=True, metavar="FILE|POSITION",
+    help="A table with ra and dec (of ellipses sma, smi, theta too): .csv, .ecsv, .fits, .vot, .parquet; or a position.",
 )  # fmt: skip
 @selection
 @click.option("--method", type=click.Choice(["circular", "elliptical"]), default="circular", show_default=True)
