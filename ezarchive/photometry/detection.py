@@ -60,7 +60,7 @@ def sex(
     InputError
         If an argument has a wrong shape or type.
     MeasurementError
-        ``no_valid_pixels``, ``no_noise``, ``too_many_pixels`` (the threshold lies below the sky), ``deblending``.
+        ``no_valid_pixels``, ``no_noise``, ``too_many_pixels`` (the threshold lies below the sky).
     """
     options = SexOptions() if options is None else options
     pixels = prepare(data, noise, scratch=scratch)
