@@ -315,8 +315,8 @@ class Cutout(Image):
     def __init__(self, data: np.ndarray, corner: tuple[int, int], parent: Image) -> None:
         x, y = corner
         wcs = None if parent.wcs is None else parent.wcs[y:, x:]
-        super().__init__(data, parent.hdu, frame=parent.frame, header=_shifted(parent.header, x, y, data.shape))
-        self.__dict__["wcs"] = wcs
+        super().__init__(data, parent.hdu, frame=parent.frame)
+        self.__dict__ |= {"header": _shifted(parent.header, x, y, data.shape), "wcs": wcs}
         self.corner = (int(x), int(y))
 
 
