@@ -15,6 +15,7 @@ from ezarchive import sky
 from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sql import Engine
+from ezarchive.catalogs.views import ELLIPTICAL
 from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.database import audit, queries, runs, tables, zeropoints
 from ezarchive.errors import InputError, UnknownNameError
@@ -46,9 +47,10 @@ def sql(
     parameters : sequence or mapping, optional
         Values for ``?`` in the query, or for ``$name``.
     aperture : float, Quantity or str
-        Diameter of the aperture behind ``light_curve``; a number counts arcsec.
+        Diameter of the aperture behind ``light_curve``; a number counts arcsec. Of no account for ellipses.
     method : str, optional
-        Only catalogs of this method.
+        Only catalogs of this method. ``light_curve`` is of circles of one diameter; with ``"elliptical"`` (or a ``run`` of that method) it
+        is of the ellipses, which it leaves out else.
     run : int, optional
         The catalogs of this run instead of each frame's current one.
 
@@ -92,11 +94,13 @@ def light_curve(
     radius : Quantity or str
         Largest separation, with its unit.
     aperture : float, Quantity or str
-        Diameter; a number counts arcsec. Catalogs without such an aperture have no rows here, which ``meta["notes"]`` tells.
+        Diameter; a number counts arcsec. Catalogs without such an aperture have no rows here, which ``meta["notes"]`` tells. Of no
+        account for ellipses.
     filter, telname : str or sequence of str, optional
         Only these (globs allowed).
     method : str, optional
-        Only catalogs of this method.
+        Only catalogs of this method. With ``"elliptical"`` (or a ``run`` of that method) the points are of forced ellipses, calibrated with
+        the zero point of ``AUTO``, ``aperture_arcsec`` masked; else ellipses are left out, which ``meta["notes"]`` tells.
     run : int, optional
         The catalogs of this run instead of each frame's current one.
 
@@ -177,13 +181,16 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
 
 def _engine(archive: Archive, *, aperture: Any, method: str | None, run: int | None, frame_ids: list[int] | None = None) -> Engine:
     diameter = _arcsec("aperture", aperture)
+    ellipses = method == ELLIPTICAL
     with archive.database.connect() as conn:
         if method is not None or run is not None:
-            _check_runs(runs.list_runs(conn), method, run)
+            known = runs.list_runs(conn)
+            _check_runs(known, method, run)
+            ellipses |= any(row["run_id"] == run and row["method"] == ELLIPTICAL for row in known)
         frames = tables.frames_table(conn, frame_ids=frame_ids, replaced=run is not None)
         catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
         zero_points = zeropoints.zero_points_table(conn, frame_ids=frame_ids)
-    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, zero_points=zero_points)
+    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, ellipses=ellipses, zero_points=zero_points)
 
 
 def _arcsec(name: str, value: Any) -> float:

@@ -386,6 +386,10 @@ def test_forced_measurements_are_calibrated_with_the_frames_zero_points(measured
     auto = next(z for z in stored(measured)[1] if z.measure == "AUTO")
     assert [catalog.data["ZP_ELIP"].value[0] for catalog in found] == [auto.value]
     assert np.isfinite(found[0].data["MAGSKY_ELIP"].value[0])
+    (point,) = measured.light_curve(place, method="elliptical")
+    shown = ("MAGSKY_ELIP", "ZP_ELIP", "ZPERR_ELIP", "UL5SKY_ELIP", "FLUXUJY_ELIP")
+    for name, column in zip(("mag", "zero_point", "zero_point_err", "mag_limit", "flux_ujy"), shown, strict=True):
+        assert point[name].value == pytest.approx(found[0].data[column].value[0]), name
 
 
 @pytest.mark.slow

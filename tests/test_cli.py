@@ -157,3 +157,11 @@ def test_forced_measures_a_list_or_a_position(home, tmp_path):
     assert "circular: 0 frames measured" in run("forced", home, "--targets", "10 10", *quiet)
     assert "executor='x': must be" in run("measure", home, "--executor", "x", code=2)
     assert "0 catalogs free again" in run("pin", home, "--method", "circular")
+    place = f"{frame['ra']} {frame['dec']}"
+    axes = ["--set", "sma=4", "--set", "smi=3", "--set", "theta=20"]
+    assert "2 frames measured" in run("forced", home, "--targets", place, "--method", "elliptical", *quiet[:2], *axes)
+    assert "(2 rows)" in run("lightcurve", home, *place.split(), "--method", "elliptical")
+    assert "hold ellipses and give no rows; method 'elliptical' shows them" in run("lightcurve", home, *place.split())
+    query = "SELECT kind, aperture_arcsec, flux IS NULL AS none FROM light_curve"
+    found = json.loads(run("sql", home, query, "--method", "elliptical", "--format", "json"))
+    assert found == [{"kind": "forced", "aperture_arcsec": None, "none": False}] * 2

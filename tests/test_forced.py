@@ -11,6 +11,8 @@ from astropy.table import QTable
 
 from ezarchive import AperturePhotometry, Archive, DataBrowser, flags, read_catalog
 from ezarchive.catalogs.parquet import read_provenance
+from ezarchive.catalogs.sql import _complete
+from ezarchive.catalogs.views import ELLIPSE_PLACE
 from ezarchive.database import queries, targetlists
 from ezarchive.errors import InputError, LockedError, UnknownNameError
 from ezarchive.files import Lock
@@ -250,6 +252,37 @@ def test_a_light_curve_takes_one_point_a_frame_though_two_lists_hold_the_target(
     assert len(curve) == 2
     assert set(curve["run_id"]) == {newer.run_id}
     assert set(curve["kind"]) == {"forced"}
+
+
+def test_light_curves_and_sql_of_ellipses(measured):
+    _, sources = brightest(measured, 1)
+    ra, dec = sources["ALPHA_J2000"][0].value, sources["DELTA_J2000"][0].value
+    targets = {"id": ["host", "off"], "ra": [ra, ra], "dec": [dec, dec + 0.002]}
+    measured.forced(targets, method="elliptical", sma=4, smi=3, theta=20, **QUIET)
+    circles = measured.light_curve((ra, dec), "1 arcsec")
+    assert set(circles["kind"]) == {"detection"}
+    assert circles.meta["notes"] == ("(2 of 4 catalogs hold ellipses and give no rows; method 'elliptical' shows them alone)",)
+    curve = measured.light_curve((ra, dec), "1 arcsec", method="elliptical")
+    tables = {frame_id: read_catalog(measured.home / row.path) for frame_id, row in catalogs_of(measured, "elliptical").items()}
+    assert sorted(curve["frame_id"]) == sorted(tables)
+    assert (set(curve["kind"]), curve["aperture_arcsec"].mask.all(), curve["flags"].mask.all()) == ({"forced"}, True, True)
+    assert (curve.meta["aperture"], curve.meta["notes"]) == (None, ())
+    for point in curve:
+        table = tables[point["frame_id"]]
+        row = table[table["target_id"] == "host"][0]
+        assert point["flux"].value == pytest.approx(row["FLUX_ELIP"].value / point["exptime"].value)
+        assert point["flags_aper"] == row["FLAGS_ELIP"]
+    assert curve["zero_point"].mask.all()
+    run_id = int(curve["run_id"][0])
+    assert len(measured.light_curve((ra, dec), "1 arcsec", run=run_id)) == 2  # a run is of one method
+    assert measured.sql("SELECT count(*) AS n FROM light_curve", method="elliptical")[0].n == 4
+    measured.forced(targets, name="round", aperture_diameter_arcsec=[5.0], **QUIET)
+    query = "SELECT target_id, mjd_mid, FLUX_APER, FLUX_ELIP FROM measurements WHERE target_id = 'host' ORDER BY FLUX_APER NULLS LAST"
+    rows = list(measured.sql(query))
+    assert [(row.target_id, row.FLUX_APER is None, row.FLUX_ELIP is None) for row in rows] == [("host", n > 1, n < 2) for n in range(4)]
+    # Files with every column are opened without a look at each footer.
+    for method, place in (("circular", 0), ("elliptical", ELLIPSE_PLACE)):
+        assert all(_complete(str(measured.home / row.path), place, method) for row in catalogs_of(measured, method).values())
 
 
 @pytest.mark.slow

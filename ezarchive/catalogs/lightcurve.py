@@ -61,7 +61,7 @@ def light_curve(
     radius_deg : float
         Radius of the search, degrees.
     aperture : float, optional
-        Diameter in arcsec; the engine's own by default.
+        Diameter in arcsec; the engine's own by default. Of no account where the engine is for ellipses.
     filters : sequence of str, optional
         Only these filters.
     kind : str, optional
@@ -73,7 +73,7 @@ def light_curve(
         The columns of ``columns.LIGHT_CURVE`` (time, filter, telescope, flux and magnitude first) with units, masked where NULL,
         then ``separation`` (arcsec) from the position and ``n_within``, how many other sources of the same frame lay within the
         radius. Sorted by ``mjd_mid`` (MJD UTC). ``meta`` holds
-        ``ra``, ``dec``, ``radius``, ``aperture`` and ``notes``.
+        ``ra``, ``dec``, ``radius``, ``aperture`` (None: ellipses) and ``notes``.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def light_curve(
         ra=u.Quantity(ra, u.deg),
         dec=u.Quantity(dec, u.deg),
         radius=u.Quantity(radius_deg * 3600, u.arcsec),
-        aperture=u.Quantity(diameter, u.arcsec),
+        aperture=None if engine.ellipses else u.Quantity(diameter, u.arcsec),
         notes=found.notes,
     )
     return table

@@ -1,8 +1,9 @@
 """Which catalogs a query can need at all: read off its WHERE, so that the others are not opened.
 
 Only conditions are used that every row of the result must meet, and that can be decided for a whole catalog: on what is constant in it
-(``frame_id``, ``filter``, ``mjd_mid`` ...), on the columns of ``frames`` when it is joined by ``frame_id``, and cones written as
-``angular_separation(ra, dec, RA, DEC) < R``. What is not understood prunes nothing.
+(``frame_id``, ``filter``, ``mjd_mid`` ...), on the columns of ``frames`` when it is joined by ``frame_id``, cones written as
+``angular_separation(ra, dec, RA, DEC) < R``, and ``target_id = X`` or ``IN (...)``, which only forced photometry can meet. What is not
+understood prunes nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import duckdb
 
 from ezarchive.catalogs.sandbox import table_path, walk
+from ezarchive.catalogs.views import FORCED_METHODS
 
 Node = dict[str, Any]
 
@@ -29,6 +31,7 @@ _FUNCTIONS = frozenset(("~~", "!~~", "~~*", "!~~*", "~~~", "lower", "upper", "+"
 # and the bend of its sides.
 _CONE = """SELECT 1 WHERE l.frame_radius IS NULL OR
     angular_separation(l.frame_ra, l.frame_dec, _ra, _dec) <= _radius + l.frame_radius + 0.01"""
+_FORCED = f"SELECT 1 WHERE l.method IN {FORCED_METHODS}"
 
 
 def needed(
@@ -61,7 +64,7 @@ def needed(
     place = _only_place(tree, view)
     if place is None:
         return None
-    resolver = _Resolver(place, view, frame_columns, cone=_parsed(connection, _CONE)["statements"][0]["node"]["where_clause"])
+    resolver = _Resolver(place, view, frame_columns, cone=_where(connection, _CONE), forced=_where(connection, _FORCED))
     kept = [done for part in _conjuncts(place.get("where_clause")) if (done := resolver.convert(part)) is not None]
     if not kept:
         return None
@@ -120,8 +123,10 @@ def _conjuncts(node: Node | None) -> list[Node]:
 class _Resolver:
     """Turns conditions of a query into conditions on ``_links l`` and ``frames f``."""
 
-    def __init__(self, place: Node, view: str, frame_columns: Sequence[str], *, cone: Node) -> None:
+    def __init__(self, place: Node, view: str, frame_columns: Sequence[str], *, cone: Node, forced: Node) -> None:
         self.cone = cone
+        self.forced = forced
+        self.measured = view == "measurements"
         self.own = frozenset(_OWN[view])
         self.position = _POSITION[view]
         self.view_names: set[str] = set()
@@ -142,6 +147,8 @@ class _Resolver:
         cone = self._cone(part)
         if cone is not None:
             return cone
+        if self._names_target(part):
+            return self.forced
         found = False
         for node in walk(part):
             if "class" in node and node["class"] not in _CLASSES:
@@ -165,6 +172,17 @@ class _Resolver:
         if (table and table[0] in self.frame_names or not table) and name in self.frame_columns:
             return ["f", name]
         return None
+
+    def _names_target(self, part: Node) -> bool:
+        """Tell whether the condition is never true where ``target_id`` is NULL, whatever it is compared with."""
+        if part.get("type") not in ("COMPARE_EQUAL", "COMPARE_IN") or not self.measured:
+            return False
+        sides = (part["left"], part["right"]) if part["type"] == "COMPARE_EQUAL" else (part.get("children") or [{}])[:1]
+        for side in sides:
+            *table, name = [word.lower() for word in side.get("column_names") or [""]]
+            if name == "target_id" and (len(table) == 1 and table[0] in self.view_names or not table and self.alone):
+                return True
+        return False
 
     def _cone(self, part: Node) -> Node | None:
         """Turn a cone on sources into one on frames: the radius of the frame is added to that of the cone."""
@@ -209,6 +227,10 @@ def _argument(item: Node) -> Node:
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Node:
     return json.loads(connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()[0][0])
+
+
+def _where(connection: duckdb.DuckDBPyConnection, sql: str) -> Node:
+    return _parsed(connection, sql)["statements"][0]["node"]["where_clause"]
 
 
 def _filled(node: Any, values: Mapping[str, Node]) -> Any:

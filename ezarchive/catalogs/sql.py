@@ -50,6 +50,9 @@ class Engine:
         Memory and time.
     aperture : float
         Diameter in arcsec of the apertures in ``light_curve``.
+    ellipses : bool
+        ``light_curve`` is of the ellipses of catalogs of method ``elliptical``, and of nothing else. By default it is of circles of one
+        diameter, and such catalogs are left out.
     zero_points : pyarrow.Table or mapping of lists, optional
         Those that count: columns of ``views.ZERO_POINTS_SCHEMA``.
 
@@ -72,11 +75,13 @@ class Engine:
         limits: SQLSettings | None = None,
         *,
         aperture: float = DEFAULT_APERTURE,
+        ellipses: bool = False,
         zero_points: Rows | None = None,
     ) -> None:
         self.home = Path(home).absolute()
         self.limits = limits or SQLSettings()
         self.aperture = aperture
+        self.ellipses = ellipses
         self._frames = _conform(frames, views.FRAMES_SCHEMA, "frames")
         self._catalogs = _with_apertures(_conform(catalogs, views.CATALOGS_SCHEMA, "catalogs"))
         self._links: tuple[float, pa.Table] | None = None
@@ -159,19 +164,27 @@ class Engine:
 
     def _select(self, checked: Checked, view: str, parameters: Parameters, aperture: float | None, notes: list[str]) -> pa.Table:
         """Return the catalogs that the query can need of a view."""
-        diameter = self.aperture if aperture is None else aperture
-        links = self._links_of(diameter)
+        links = self._links_of(self.aperture if aperture is None else aperture)
         ids = prune.needed(self._connection, checked.tree, view, parameters, self._frames.column_names)
         if ids is not None:
             links = links.filter(pc.is_in(links["catalog_id"], pa.array(ids, pa.int64())))
-        if view == "light_curve":
-            fitting = links.filter(pc.is_valid(links["place"]))
-            if len(fitting) < len(links):
-                without = len(links) - len(fitting)
-                have = f"have no aperture of {diameter:g} arcsec and give no rows{self._common_apertures(links)}"
-                notes.append(f"({without} of {len(links)} catalogs {have})")
-            links = fitting
-        return links
+        if view != "light_curve":
+            return links
+        if not self.ellipses:
+            links = self._circles(links, self.aperture if aperture is None else aperture, notes)
+        return links.filter(pc.is_valid(links["place"]))
+
+    def _circles(self, links: pa.Table, diameter: float, notes: list[str]) -> pa.Table:
+        """Leave out catalogs of ellipses, and note what gives no rows."""
+        circles = links.filter(pc.fill_null(pc.not_equal(links["method"], views.ELLIPTICAL), True))
+        without = circles["place"].null_count
+        if without:
+            have = f"have no aperture of {diameter:g} arcsec and give no rows{self._common_apertures(circles)}"
+            notes.append(f"({without} of {len(circles)} catalogs {have})")
+        if len(circles) < len(links):
+            hold = f"hold ellipses and give no rows; method {views.ELLIPTICAL!r} shows them alone"
+            notes.append(f"({len(links) - len(circles)} of {len(links)} catalogs {hold})")
+        return circles
 
     def _common_apertures(self, links: pa.Table) -> str:
         """Name the apertures that each of the catalogs has; nothing where there is none."""
@@ -182,7 +195,7 @@ class Engine:
 
     def _links_of(self, diameter: float) -> pa.Table:
         if self._links is None or self._links[0] != diameter:
-            placed = views.placed(self._catalogs, diameter)
+            placed = views.placed_ellipses(self._catalogs) if self.ellipses else views.placed(self._catalogs, diameter)
             self._connection.register("_placed", placed)
             self._connection.register("_fitting", views.fitting(placed, self._zero_points))
             self._connection.register("_rates", views.rates(self._frames))
@@ -199,15 +212,18 @@ class Engine:
         for number, rows in enumerate(_split(links, ["method", "place"] if light_curve else [])):
             files = [str(self.home / path) for path in rows["path"].to_pylist()]
             place = rows["place"][0].as_py() or 0
-            alike = light_curve and not by_name and _complete(files[0], place)
+            alike = light_curve and not by_name and _complete(files[0], place, rows["method"][0].as_py())
             group = views.Group(f"_files_{view}_{number}", place, by_name=not alike)
             self._connection.execute(f"SET VARIABLE {group.variable} = ?", [files])
             groups.append(group)
-        query = views.light_curve(groups) if light_curve else views.measurements(groups, self._most_apertures())
+        query = views.light_curve(groups) if light_curve else views.measurements(groups, self._most_apertures(), self._methods())
         self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {query}")
 
     def _most_apertures(self) -> int:
         return pc.max(pc.list_value_length(self._catalogs["apertures"])).as_py() or 1
+
+    def _methods(self) -> list[str]:
+        return pc.unique(self._catalogs["method"]).to_pylist()
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
@@ -288,10 +304,11 @@ def _python(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
-def _complete(path: str, place: int) -> bool:
-    """Tell whether a catalog has every column that ``light_curve`` is made of."""
+def _complete(path: str, place: int, method: str | None) -> bool:
+    """Tell whether a catalog has every column that ``light_curve`` is made of; those of forced photometry never have FLAGS."""
+    wanted = {column.name for column in views.light_curve_sources(place)}
     try:
-        return {column.name for column in views.light_curve_sources(place)} <= set(column_names(path))
+        return wanted - ({"FLAGS"} if method in views.FORCED_METHODS else set()) <= set(column_names(path))
     except CatalogError:  # the query will say so
         return False
 

@@ -8,13 +8,27 @@ are joined to it by name: so a view has the right schema with no file at all, an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ezarchive.columns import CATALOG_LINK, FRAME, LIGHT_CURVE, NAMES, SOURCE, Column, aperture, suffix
+from ezarchive.columns import (
+    CATALOG_LINK,
+    ELLIPSE,
+    ELLIPSE_ANNULUS,
+    FORCED,
+    FRAME,
+    LIGHT_CURVE,
+    NAMES,
+    PHOTUTILS,
+    SOURCE,
+    Column,
+    annulus,
+    aperture,
+    suffix,
+)
 from ezarchive.errors import InputError
 from ezarchive.magnitudes import AB_MICROJANSKY, MAG_PER_RELATIVE_ERROR, SAME_APERTURE, is_rate
 
@@ -30,6 +44,14 @@ SQL_TYPES = {
 }
 APERTURE_TOLERANCE = 0.01
 """Arcsec within which an aperture of a catalog is the one that is asked for."""
+
+ELLIPTICAL = "elliptical"
+"""The method whose catalogs hold an ellipse for each row instead of circles."""
+
+FORCED_METHODS = ("circular", ELLIPTICAL)
+
+ELLIPSE_PLACE = -1
+"""The place of what is no circular aperture but the ellipse."""
 
 FRAMES_SCHEMA = (Column("frame_id", "int64", None, "meta.id;obs", "the frame"), *NAMES, *FRAME, Column("path", "str", None, "", "its file"))
 """What the view ``frames`` holds at least."""
@@ -71,7 +93,7 @@ ZERO_POINTS_SCHEMA = (
 
 _AB_UJY = f"power(10, ({AB_MICROJANSKY} - l.zero_point_ab) / 2.5)"
 _LINK_COLUMNS = ("telname", "filter", "mjd_mid", "exptime")
-_OF_APERTURE = ("FLUX_APER", "FLUXERR_APER", "FLAGS_APER", "SKYSIG_APER")
+_OF_APERTURE = ("FLUX", "FLUXERR", "FLAGS", "SKYSIG")
 
 MACROS = (
     """CREATE MACRO angular_separation(ra1, dec1, ra2, dec2) AS degrees(atan2(
@@ -87,8 +109,8 @@ MACROS = (
 class Group:
     """Catalogs that one branch of a view reads.
 
-    ``variable`` holds their files and ``place`` the place of the aperture. ``by_name``: the footer of each is read first, for the
-    columns that it has; else they are those of the first file, which opens three times as fast.
+    ``variable`` holds their files and ``place`` the place of the aperture, or `ELLIPSE_PLACE`. ``by_name``: the footer of each is read
+    first, for the columns that it has; else they are those of the first file, which opens three times as fast.
     """
 
     variable: str
@@ -96,9 +118,24 @@ class Group:
     by_name: bool = True
 
 
-def measurements(groups: Sequence[Group], n_apertures: int) -> str:
-    """Return the query behind the view ``measurements``: every column of every catalog, with ``catalog_id`` and ``row``."""
-    columns = [*CATALOG_LINK, *SOURCE, *(column for k in range(max(n_apertures, 1)) for column in aperture(k))]
+def measurements(groups: Sequence[Group], n_apertures: int, methods: Iterable[str] = ()) -> str:
+    """Return the query behind the view ``measurements``: every column of every catalog, with ``catalog_id`` and ``row``.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+    n_apertures : int
+        Of the catalog that has most.
+    methods : iterable of str
+        Of all catalogs: their columns are there whichever catalogs a query needs, those of `columns.FORCED` in any case.
+    """
+    made = set(methods)
+    columns = [*CATALOG_LINK, *SOURCE, *FORCED]
+    columns += PHOTUTILS if "photutils" in made else ()
+    columns += (*ELLIPSE, *ELLIPSE_ANNULUS) if ELLIPTICAL in made else ()
+    for place in range(max(n_apertures, 1)):
+        columns += (*aperture(place), *(annulus(place) if "circular" in made else ()))
+    columns = list({column.name: column for column in columns}.values())  # forced ones share names with those of detection
     return (
         f'SELECT l.catalog_id, m."row", m.* EXCLUDE ("row") FROM ({_rows(columns, groups)}) m '
         "LEFT JOIN _selected_measurements l ON m.frame_id = l.frame_id AND m.run_id = l.run_id"
@@ -113,16 +150,21 @@ def light_curve(groups: Sequence[Group]) -> str:
 
 
 def light_curve_sources(place: int) -> list[Column]:
-    """Return the columns of a catalog that ``light_curve`` is made of, for an aperture at a place."""
+    """Return the columns of a catalog that ``light_curve`` is made of, for an aperture at a place, or the ellipse."""
     used = {"frame_id", "run_id", "ALPHA_J2000", "DELTA_J2000", "FLAGS"}
     columns = [column for column in (*CATALOG_LINK, *SOURCE) if column.name in used]
-    return columns + [column for column in aperture(place) if column.name.startswith(_OF_APERTURE)]
+    wanted = {f"{stem}_{_measure(place)}" for stem in _OF_APERTURE}
+    return columns + [column for column in (ELLIPSE if place == ELLIPSE_PLACE else aperture(place)) if column.name in wanted]
+
+
+def _measure(place: int) -> str:
+    return "ELIP" if place == ELLIPSE_PLACE else f"APER{suffix(place)}"
 
 
 def _light_curve_branch(group: Group) -> str:
-    end = suffix(group.place)
+    measure = _measure(group.place)
     columns = light_curve_sources(group.place)
-    flux, err = f'm."FLUX_APER{end}"', f'm."FLUXERR_APER{end}"'
+    flux, err = f'm."FLUX_{measure}"', f'm."FLUXERR_{measure}"'
     mag_err = f"CASE WHEN {flux} > 0 THEN {MAG_PER_RELATIVE_ERROR} * {err} / {flux} END"
     values = {
         "frame_id": "m.frame_id",
@@ -142,13 +184,13 @@ def _light_curve_branch(group: Group) -> str:
         "flux_ujy": f"{flux} * {_AB_UJY}",
         "flux_ujy_err": f"{err} * {_AB_UJY}",
         "aperture_arcsec": "l.aperture",
-        "mag_limit": f"coalesce(flux_to_mag(5 * m.\"SKYSIG_APER{end}\", zero_point := l.zero_point), l.mag_limit)",
+        "mag_limit": f"coalesce(flux_to_mag(5 * m.\"SKYSIG_{measure}\", zero_point := l.zero_point), l.mag_limit)",
         "snr": f"{flux} / nullif({err}, 0)",
         "flags": "m.FLAGS",
-        "flags_aper": f'm."FLAGS_APER{end}"',
+        "flags_aper": f'm."FLAGS_{measure}"',
         "zero_point": "l.zero_point",
         "zero_point_err": "l.zero_point_err",
-        "kind": "CASE WHEN l.method IN ('circular', 'elliptical') THEN 'forced' ELSE 'detection' END",
+        "kind": f"CASE WHEN l.method IN {FORCED_METHODS} THEN 'forced' ELSE 'detection' END",
     }
     cells = ", ".join(f'CAST({values[column.name]} AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in LIGHT_CURVE)
     join = "LEFT JOIN _selected_light_curve l ON m.frame_id = l.frame_id AND m.run_id = l.run_id"
@@ -225,13 +267,20 @@ def placed(catalogs: pa.Table, diameter: float) -> pa.Table:
     return table.append_column("aperture", pa.array(found, pa.float64(), mask=place < 0))
 
 
+def placed_ellipses(catalogs: pa.Table) -> pa.Table:
+    """Add to the catalogs which of them hold an ellipse for each row: ``place`` is `ELLIPSE_PLACE` there, ``aperture`` NULL everywhere."""
+    ellipses = pc.fill_null(pc.equal(catalogs["method"], ELLIPTICAL), False)
+    table = catalogs.append_column("place", pc.if_else(ellipses, pa.scalar(ELLIPSE_PLACE, pa.int32()), pa.scalar(None, pa.int32())))
+    return table.append_column("aperture", pa.nulls(len(catalogs), pa.float64()))
+
+
 def fitting(catalogs: pa.Table, zero_points: pa.Table) -> pa.Table:
-    """Return the stored zero point of the aperture of each catalog that has one.
+    """Return the stored zero point of the aperture of each catalog that has one; an ellipse has that of ``AUTO``.
 
     Parameters
     ----------
     catalogs : pyarrow.Table
-        Of `placed`.
+        Of `placed` or `placed_ellipses`.
     zero_points : pyarrow.Table
         The view ``zero_points``.
 
@@ -240,15 +289,21 @@ def fitting(catalogs: pa.Table, zero_points: pa.Table) -> pa.Table:
     pyarrow.Table
         ``catalog_id value error ab depth``. One made of a catalog of the same method comes first, then the nearest in size, then the
         newest.
+
+    Notes
+    -----
+    That ellipses take the zero point of ``AUTO``, and never the header's, which is of a circle, is as in `calibrated.add_zero_points`.
     """
-    circles = zero_points.filter(pc.equal(zero_points["measure"], "APER"))
-    circles = circles.select(["frame_id", "run_id", "method", "aperture", "value", "error", "ab_offset", "depth"])
-    sized = catalogs.filter(pc.is_valid(catalogs["aperture"])) if len(circles) else catalogs.slice(0, 0)
-    sized = sized.select(["catalog_id", "frame_id", "method", "aperture"])
-    both = sized.join(circles, "frame_id", join_type="inner", left_suffix="_c", right_suffix="_z", use_threads=False)
-    off = pc.abs(pc.subtract(both["aperture_z"], both["aperture_c"]))
+    ellipses = pc.any(pc.equal(catalogs["place"], ELLIPSE_PLACE)).as_py()
+    known = zero_points.filter(pc.equal(zero_points["measure"], "AUTO" if ellipses else "APER"))
+    known = known.select(["frame_id", "run_id", "method", "aperture", "value", "error", "ab_offset", "depth"])
+    chosen = catalogs.filter(pc.is_valid(catalogs["place"])) if len(known) else catalogs.slice(0, 0)
+    chosen = chosen.select(["catalog_id", "frame_id", "method", "aperture"])
+    both = chosen.join(known, "frame_id", join_type="inner", left_suffix="_c", right_suffix="_z", use_threads=False)
+    off = pc.abs(pc.subtract(both["aperture_z"], both["aperture_c"]))  # NULL of ellipses
     near = pc.less_equal(off, pc.multiply(both["aperture_c"], SAME_APERTURE))
-    both = both.append_column("off", off).append_column("other", pc.not_equal(both["method_z"], both["method_c"])).filter(near)
+    both = both.append_column("off", off).append_column("other", pc.not_equal(both["method_z"], both["method_c"]))
+    both = both if ellipses else both.filter(near)
     keys = [("catalog_id", "ascending"), ("other", "ascending"), ("off", "ascending"), ("run_id", "descending")]
     both = both.take(pc.sort_indices(both, sort_keys=keys))
     _, first = np.unique(both["catalog_id"].to_numpy(), return_index=True)

@@ -136,7 +136,7 @@ def measure(home: Path, objname: Any, telname: Any, filter_: Any, settings: tupl
 @click.option("--aperture", type=float, default=DEFAULT_APERTURE, show_default=True, help="Diameter, arcsec.")
 @click.option("--filter", "filter_", multiple=True)
 @click.option("--telname", multiple=True)
-@click.option("--method", help="Only catalogs of this method.")
+@click.option("--method", help="Only catalogs of this method; those of elliptical are seen in light curves with it alone.")
 @click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also draw it: .png, .pdf or .svg.")
 @format_option
@@ -158,7 +158,7 @@ def lightcurve(home: Path, ra: str, dec: str, output: Path | None, form: str, fi
 @home_argument
 @click.argument("query")
 @click.option("--aperture", type=float, default=DEFAULT_APERTURE, show_default=True, help="Diameter behind light_curve, arcsec.")
-@click.option("--method", help="Only catalogs of this method.")
+@click.option("--method", help="Only catalogs of this method; those of elliptical are seen in light curves with it alone.")
 @click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
 @format_option
 @boundary

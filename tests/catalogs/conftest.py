@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ezarchive.catalogs.parquet import write_catalog
 from ezarchive.catalogs.sql import Engine
 
 RA, DEC = 325.66, -77.3
+ELLIPSE = 0.0
+"""As a diameter: the flux is that of an ellipse."""
 
 
 class Archive:
@@ -37,9 +39,10 @@ class Archive:
         method: str = "sex",
         drop: tuple[str, ...] = (),
         sky_sigma: float | None = None,
+        targets: Sequence[str] | None = None,
         **catalog: Any,
     ) -> dict[str, Any]:
-        """Add a frame with one catalog; `fluxes` by diameter, in the order of the suffixes."""
+        """Add a frame with one catalog; `fluxes` by diameter, in the order of the suffixes, or of `ELLIPSE`."""
         frame_id = frame.get("frame_id", len(self.frames) + 1)
         if not any(known["frame_id"] == frame_id for known in self.frames):
             self.frames.append({"frame_id": frame_id, "ra": RA, "dec": DEC, "radius": 0.7, "path": f"/data/{frame_id}.fits", **frame})
@@ -51,18 +54,25 @@ class Archive:
         table["ALPHA_J2000"] = (np.full(n, RA) if ra is None else np.asarray(ra, float)) * u.deg
         table["DELTA_J2000"] = (np.full(n, DEC) if dec is None else np.asarray(dec, float)) * u.deg
         table["FLAGS"] = np.zeros(n, dtype=np.int16)
-        for place, flux in enumerate(fluxes.values()):
-            table["FLUX_APER" + columns.suffix(place)] = np.asarray(flux, float) * u.ct
-            table["FLUXERR_APER" + columns.suffix(place)] = np.full(n, 10.0) * u.ct
+        if targets is not None:
+            table["target_id"] = list(targets)
+            table.remove_column("FLAGS")
+        for place, (diameter, flux) in enumerate(fluxes.items()):
+            measure = "ELIP" if diameter == ELLIPSE else "APER" + columns.suffix(place)
+            table[f"FLUX_{measure}"] = np.asarray(flux, float) * u.ct
+            table[f"FLUXERR_{measure}"] = np.full(n, 10.0) * u.ct
             if sky_sigma is not None:
-                table["SKYSIG_APER" + columns.suffix(place)] = np.full(n, sky_sigma) * u.ct
+                table[f"SKYSIG_{measure}"] = np.full(n, sky_sigma) * u.ct
+            if targets is not None:
+                table[f"FLAGS_{measure}"] = np.full(n, 64, dtype=np.int16)
         table.remove_columns(drop)
         link = {"frame_id": frame_id, "run_id": run_id}
         link |= {name: frame.get(name) for name in ("telname", "filter", "mjd_mid", "exptime")}
         path = f"catalogs/{run_id}/{frame_id}.parquet"
-        written = write_catalog(self.home / path, table, link=link, provenance={"apertures": list(fluxes)})
+        apertures = [float(diameter) for diameter in fluxes if diameter != ELLIPSE]
+        written = write_catalog(self.home / path, table, link=link, provenance={"apertures": apertures})
         row = {"catalog_id": len(self.catalogs) + 100, "frame_id": frame_id, "run_id": run_id, "method": method, "path": path}
-        row |= {"n_rows": n, "sha256": written.sha256, "apertures": [float(a) for a in fluxes], **catalog}
+        row |= {"n_rows": n, "sha256": written.sha256, "apertures": apertures, **catalog}
         self.catalogs.append(row)
         return row
 

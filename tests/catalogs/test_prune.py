@@ -64,6 +64,35 @@ def test_pruning_opens_what_is_needed_and_changes_no_row(archive: Any, monkeypat
         assert pruned == list(engine.query(sql))
 
 
+TARGETS = {
+    "target_id = 'X'": 2,
+    "'X' = m.target_id AND frame_id = 1": 1,
+    "target_id IN ('X', 'Y')": 2,
+    "target_id = ? AND FLUX_APER > 0": 2,
+    "target_id <> 'X'": 4,
+    "target_id NOT IN ('X')": 4,
+    "target_id IS NULL": 4,
+    "target_id = 'X' OR frame_id = 2": 4,
+    "coalesce(target_id, 'X') = 'X'": 4,
+    "NOT target_id = 'X'": 4,
+}
+
+
+@pytest.mark.parametrize("where", TARGETS)
+def test_a_target_is_looked_for_in_forced_catalogs_alone(archive: Any, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    for n in range(2):
+        archive.add({"exptime": 1.0}, {5.0: np.array([float(n), 10.0])})
+        archive.add({"frame_id": n + 1}, {5.0: np.array([3.0, 4.0])}, method="circular", run_id=2, targets=["X", "Y"])
+    sql = f'SELECT frame_id, run_id, "row" FROM measurements m WHERE {where} ORDER BY ALL'
+    parameters = ["X"] if "?" in where else None
+    with archive.engine() as engine:
+        seen = _opened(engine, monkeypatch)
+        pruned = list(engine.query(sql, parameters))
+        assert seen == [TARGETS[where]]
+        monkeypatch.setattr("ezarchive.catalogs.prune.needed", lambda *args: None)
+        assert pruned == list(engine.query(sql, parameters))
+
+
 JOINS = {
     "SELECT lc.flux FROM light_curve lc JOIN frames f USING (frame_id) WHERE f.objname = 'T2'": 1,
     "SELECT flux FROM light_curve JOIN frames USING (frame_id) WHERE objname = 'T2' AND night = 'n2'": 1,

@@ -18,6 +18,9 @@ from ezarchive.catalogs.sql import Engine
 from ezarchive.catalogs.views import ZERO_POINTS_SCHEMA
 from ezarchive.errors import InputError
 
+ELLIPSE = 0.0
+"""What stands for a diameter in `Archive.add`: the flux is that of an ellipse."""
+
 
 def one(engine: Engine, sql: str, *args: Any, **options: Any) -> Any:
     result = engine.query(sql, *args, **options)
@@ -31,7 +34,8 @@ def test_views_of_an_empty_archive_have_their_columns(tmp_path: Path) -> None:
         assert engine.query("SELECT * FROM light_curve").columns == tuple(column.name for column in columns.LIGHT_CURVE)
         found = engine.query("SELECT * FROM measurements").columns
         assert found[:2] == ("catalog_id", "row")
-        expected = [*columns.CATALOG_LINK, *columns.SOURCE, *columns.aperture(0)]
+        forced = [columns.lookup("target_id"), columns.lookup("sky_source")]
+        expected = [*columns.CATALOG_LINK, *columns.SOURCE, *forced, *columns.aperture(0)]
         assert found[2:] == tuple(column.name for column in expected)
         assert {"frame_id", "filter", "mjd_mid", "path"} <= set(engine.query("SELECT * FROM frames").columns)
         assert {"catalog_id", "apertures", "sha256"} <= set(engine.query("SELECT * FROM catalogs").columns)
@@ -148,6 +152,71 @@ def test_a_limit_is_that_of_the_place_where_its_noise_is_known(archive: Any) -> 
         assert [row.mag_limit for row in engine.query("SELECT mag_limit FROM light_curve ORDER BY frame_id")] == [22.5, None]
 
 
+def with_ellipses(archive: Any) -> None:
+    """Three frames with a detection each, ellipses on the first two."""
+    header = {"exptime": 10.0, "zero_point": 23.0, "zero_point_aperture": 5.0, "zero_point_system": "AB"}
+    for _ in range(3):
+        archive.add(header, {5.0: np.array([1.0])})
+    for frame_id in (1, 2):
+        frame = {"frame_id": frame_id, "exptime": 10.0}
+        facts = {"method": "elliptical", "run_id": 2, "sky_sigma": 2.0, "targets": ["X", "Y"]}
+        archive.add(frame, {ELLIPSE: np.array([100.0 * frame_id, -5.0])}, **facts)
+
+
+def test_ellipses_are_left_out_unless_they_are_asked_for(archive: Any) -> None:
+    with_ellipses(archive)
+    archive.add({"frame_id": 3, "exptime": 10.0}, {7.0: np.array([1.0])}, method="circular", run_id=3)
+    with archive.engine() as engine:
+        circles = engine.query("SELECT DISTINCT run_id, kind, aperture_arcsec FROM light_curve")
+        assert list(circles) == [(1, "detection", 5.0)]
+        assert circles.notes == (
+            "(1 of 4 catalogs have no aperture of 5 arcsec and give no rows)",
+            "(2 of 6 catalogs hold ellipses and give no rows; method 'elliptical' shows them alone)",
+        )
+        assert engine.query("SELECT * FROM light_curve WHERE frame_id = 1").notes == (
+            "(1 of 2 catalogs hold ellipses and give no rows; method 'elliptical' shows them alone)",
+        )
+    with archive.engine(ellipses=True) as engine:
+        ellipses = engine.query("SELECT frame_id, flux, aperture_arcsec, kind, flags, flags_aper, snr FROM light_curve ORDER BY 1, 2")
+        rows = [(n, flux, None, "forced", None, 64, flux) for n in (1, 2) for flux in (-0.5, 10.0 * n)]
+        assert list(ellipses) == rows
+        assert ellipses.notes == ()
+        assert list(engine.query("SELECT frame_id, flux FROM light_curve WHERE flux > 15", aperture=7)) == [(2, 20.0)]
+
+
+def test_ellipses_take_the_stored_zero_point_of_auto_and_never_the_headers_of_a_circle(archive: Any) -> None:
+    with_ellipses(archive)
+    archive.calibrate(1, 5.0, 26.0, depth=18.0)
+    archive.calibrate(1, None, 25.0, error=0.02)
+    archive.calibrate(1, None, 24.0, run_id=8, method="photutils")
+    query = "SELECT mag, mag_err, zero_point, zero_point_err, flux_ujy, mag_limit FROM light_curve ORDER BY frame_id, flux DESC"
+    ujy = 10 ** ((23.9 - 25) / 2.5)
+    limit = pytest.approx(22.5)
+    with archive.engine(ellipses=True) as engine:
+        bright, negative, *unknown = (tuple(row) for row in engine.query(query))
+    assert bright == (20.0, pytest.approx(0.10857362), 25.0, 0.02, pytest.approx(100 * ujy), limit)
+    assert negative == (None, None, 25.0, 0.02, pytest.approx(-5 * ujy), limit)
+    assert unknown == [(None,) * 6] * 2
+    with archive.engine() as engine:  # and circles none of AUTO
+        found = engine.query("SELECT zero_point FROM light_curve ORDER BY frame_id")
+        assert [row.zero_point for row in found] == [26.0, 23.0, 23.0]
+
+
+def test_measurements_hold_the_columns_of_forced_photometry(archive: Any) -> None:
+    with_ellipses(archive)
+    archive.add({"frame_id": 3}, {5.0: np.array([7.0, 8.0])}, method="circular", run_id=3, targets=["X", "Z"])
+    with archive.engine() as engine:
+        values = "target_id, frame_id, FLUX_APER, FLUX_ELIP, FLAGS_ELIP"
+        found = engine.query(f"SELECT {values} FROM measurements WHERE target_id = 'X' ORDER BY 2")
+        assert list(found) == [("X", 1, None, 100.0, 64), ("X", 2, None, 200.0, 64), ("X", 3, 7.0, None, None)]
+        assert one(engine, "SELECT count(*), count(target_id) FROM measurements") == (9, 6)
+        # No catalog of this frame has such columns, nor is any read here; the view has them all the same.
+        query = "SELECT count(*), count(SMA_WORLD), count(BACKGROUND_APER), count(NPIX_ANNULUS_ELIP) FROM measurements WHERE frame_id = {}"
+        assert [tuple(one(engine, query.format(n))) for n in (1, 4)] == [(3, 0, 0, 0), (0, 0, 0, 0)]
+    with Engine({}, {}, archive.home) as engine:
+        assert len(engine.query("SELECT mjd_mid, FLUX_APER FROM measurements WHERE target_id = 'X'")) == 0
+
+
 def test_zero_points_are_a_view(archive: Any) -> None:
     archive.add({"filter": "r"}, {5.0: np.array([1.0])})
     archive.calibrate(1, 5.0, 25.0, n_stars=12)
@@ -161,7 +230,7 @@ def test_the_aperture_is_found_by_its_diameter_not_its_place(archive: Any) -> No
     archive.add({"exptime": 1.0}, {5.0: np.array([50.0]), 7.0: np.array([70.0])})
     archive.add({"exptime": 1.0}, {2.5: np.array([25.0]), 3.0: np.array([30.0]), 5.005: np.array([50.1]), 7.0: np.array([70.1])})
     archive.add({"exptime": 1.0}, {7.0: np.array([70.2])})
-    archive.add({"exptime": 1.0}, {5.0: np.array([50.3])}, method="elliptical")
+    archive.add({"exptime": 1.0}, {5.0: np.array([50.3])}, method="circular")
     with archive.engine() as engine:
         five = engine.query("SELECT frame_id, flux, aperture_arcsec, kind FROM light_curve ORDER BY frame_id")
         assert list(five) == [(1, 50.0, 5.0, "detection"), (2, 50.1, 5.005, "detection"), (4, 50.3, 5.0, "forced")]
