@@ -153,13 +153,13 @@ def measure_image(
     saturation = saturation_of(frame, options.saturation_level, saturation_origin)
     around: dict[str, Any] = {"noise": noise, "background": _as_level(level)}
     scale = image.pixel_scale or options.pixel_scale
-    seeing = options.seeing or frame.seeing
+    seeing = options.seeing or image.seeing
     if seeing is None and options.aperture_diameter_seeing and scale is not None:
         first = stars.estimate_seeing(pixels, saturation=saturation, **around)
         seeing = None if first is None else first.fwhm * scale
     diameters = diameters_in_pixels(options, scale, seeing)
     around |= {"mask": given.mask, "wcs": image.wcs}
-    facts = {"saturation": saturation, "gain": frame.gain if options.gain is None else options.gain}
+    facts = {"saturation": saturation, "gain": image.gain if options.gain is None else options.gain}
     table = _detected(pixels, options, method, diameters, {**facts, "seeing": _ratio(seeing, scale)}, around)
     table = with_numbers(table, [index for index, diameter in enumerate(diameters) if diameter is not None])
     found = stars.seeing_of(table, saturation=saturation)

@@ -283,3 +283,20 @@ def test_a_big_endian_or_integer_file_is_read_as_numbers(tmp_path, stars):
         found.append(np.sort(table["FLUX_APER_5"].value))
     assert np.allclose(found[0], found[1], rtol=1e-6)
     assert np.allclose(found[0], found[2], rtol=0.01)
+
+
+def test_a_plain_image_knows_what_its_header_tells(tmp_path, stars):
+    header = fits.Header({"TELESCOP": "7DT01", "INSTRUME": "C361K", "EGAIN": 0.25, "SATURATE": 9000.0, "SEEING": 2.5})
+    fits.writeto(tmp_path / "known.fits", stars, header)
+    image = Image(tmp_path / "known.fits")
+    assert (image.frame, image.gain, image.saturation, image.seeing) == (None, 0.25, 9000.0, 2.5)
+    assert Image(stars).gain is None
+    assert Image(stars, header=header).gain == 0.25
+    for found in (
+        PHOT.sex_photometry(image, aperture_diameter_pixel=20, **QUIET).data,
+        PHOT.circular_photometry(image, 40, 40, aperture_diameter_pixel=20, **QUIET).data,
+    ):
+        number = "_5"  # after three in arcsec and two in seeings
+        flux, error = (found[f"{name}{number}"].value for name in ("FLUX_APER", "FLUXERR_APER"))
+        assert np.all(error**2 >= flux / 0.25)
+        assert not np.any(found[f"FLAGS_APER{number}"] & 128)  # NO_GAIN

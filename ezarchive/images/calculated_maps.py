@@ -277,7 +277,7 @@ class MapCalculations(Calculations):
         if flat_err is None:
             flat_err = self._number("mflaterr", 0.0 if given[3] is None else given[3], strict=False)
         masters = noise.Masters(**images, flat_err=flat_err, bias_frames=combined["bias"], dark_frames=combined["dark"])
-        read_noise = getattr(self.frame, "read_noise", None)
+        read_noise = self._fact("read_noise")
         if readout_noise is not None:
             read_noise = self._number("readout_noise", readout_noise, strict=False)
         made = noise.propagated_noise(level, masters, gain=gain, read_noise=read_noise)

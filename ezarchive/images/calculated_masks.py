@@ -226,7 +226,7 @@ class MaskCalculations(Calculations):
         """
         self._check_switches(save=save, save_fig=save_fig)
         gain = self._number("gain", self._known("gain", "gain=", gain, self.gain, "no_gain"))
-        noise = self._known("read noise", "readout_noise=", readout_noise, getattr(self.frame, "read_noise", None), "no_read_noise")
+        noise = self._known("read noise", "readout_noise=", readout_noise, self._fact("read_noise"), "no_read_noise")
         noise = self._number("readout_noise", noise, strict=False)
         level = self._level_given(saturation_level)
         options = mask.CosmicRayOptions(sigclip=sigclip, sigfrac=sigfrac, objlim=objlim, niter=niter)

@@ -19,7 +19,7 @@ from astropy.wcs import WCS
 
 from ezarchive import sky
 from ezarchive.errors import FrameError, InputError
-from ezarchive.frames.header import read_cards, read_header
+from ezarchive.frames.header import build_frame, read_cards, read_header
 from ezarchive.frames.record import Frame
 from ezarchive.frames.wcs import wcs_from_header
 from ezarchive.images.background import float_type
@@ -123,17 +123,29 @@ class Image(Shown, MaskCalculations, MapCalculations):
     @property
     def gain(self) -> float | None:
         """Electrons per stored unit, if known."""
-        return None if self.frame is None else self.frame.gain
+        return self._fact("gain")
 
     @property
     def saturation(self) -> float | None:
         """Level from which pixels are saturated, if known."""
-        return None if self.frame is None else self.frame.saturation
+        return self._fact("saturation")
 
     @property
     def seeing(self) -> float | None:
         """FWHM of the stars in arcsec, if known."""
-        return None if self.frame is None else self.frame.seeing
+        return self._fact("seeing")
+
+    def _fact(self, name: str) -> Any:
+        """Return a field of the frame; of an image that no archive knows, what its header and the camera's rules tell."""
+        known = self._described if self.frame is None else self.frame
+        return None if known is None else getattr(known, name)
+
+    @cached_property
+    def _described(self) -> Frame | None:
+        try:
+            return build_frame(self.header) if self.header else None
+        except (FrameError, InputError):
+            return None
 
     @property
     def info(self) -> dict[str, Any]:
