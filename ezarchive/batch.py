@@ -17,7 +17,7 @@ from ezarchive.errors import InputError
 from ezarchive.files import Lock
 from ezarchive.frames.record import Frame
 from ezarchive.measure import METHODS, MeasureOptions, Task, measure_frame
-from ezarchive.warmup import warm_up
+from ezarchive.warmup import is_compiled, warm_up
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
@@ -119,7 +119,7 @@ def measure(
             for folder in (paths.CATALOGS, paths.MAPS):
                 driver.remove_leftovers(archive.home / folder / str(run.run_id))
         work = Driver(archive, run.run_id, method)
-        if method == "sex":
+        if method == "sex" and not is_compiled():
             warm_up()  # else every worker would compile the same loops the first time
         needed = BYTES_PER_WORKER + BYTES_PER_PIXEL[method] * max(frame.naxis1 * frame.naxis2 for frame in todo)
         with driver.crew(executor, workers, memory_gb, needed, len(todo)) as team:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +16,18 @@ from ezarchive.screen import say
 
 _PATIENCE = 2.0
 """Seconds after which a user is told what is being waited for."""
+
+
+_LAST_LOOP = "photometry/kernels_sources.py"
+"""Where the loop is that is compiled last and holds most of the others."""
+
+
+def is_compiled() -> bool:
+    """Tell whether the loops lie compiled beside their source, or in ``NUMBA_CACHE_DIR``; False where that cannot be told."""
+    source = Path(__file__).parent / _LAST_LOOP
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or source.parent / "__pycache__")
+    made = [path.stat().st_mtime for path in folder.rglob(f"{source.stem}.measure-*.nbi")]
+    return bool(made) and max(made) > source.stat().st_mtime
 
 
 def warm_up(dtype: str = "float32", *, verbose: bool = True) -> float:

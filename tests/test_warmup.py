@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ezarchive.warmup import warm_up
+from ezarchive.warmup import is_compiled, warm_up
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -20,3 +20,11 @@ def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setattr("ezarchive.warmup.measure_image", lambda *args: __import__("time").sleep(0.3))
     assert warm_up() >= 0.3
     assert "compiling the measuring loops" in capsys.readouterr().out
+
+
+def test_what_is_compiled_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not is_compiled()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "kernels_sources.measure-56.py311.nbi").touch()
+    assert is_compiled()
