@@ -103,13 +103,13 @@ def remaining_sigma(clip: float) -> float:
     Returns
     -------
     float
-        Root of ``s^2 = 1 - 2 c phi(c) / (2 Phi(c) - 1)``, ``c = clip s``: the variance of a Gaussian that is cut at +-c. 0.9852 for 3;
+        Root of ``s^2 = 1 - 2 c phi(c) / (2 Phi(c) - 1)``, ``c = clip s``: the variance of a Gaussian that is cut at +-c. 0.9848 for 3;
         1 where clipping would take everything (below 1.73).
 
     Examples
     --------
     >>> round(remaining_sigma(3.0), 4)
-    0.9852
+    0.9848
     """
     s = 1.0
     for _ in range(200):
