@@ -257,10 +257,95 @@ LIGHT_CURVE = (
     Column("flags_aper", "int32", None, "meta.code.qual", "bits of flags.FLAGS_APER of this aperture or ellipse"),
     Column("zero_point", "float64", "mag", "phot.calib", "zero point that was applied: a stored one of this aperture, else the header's"),
     Column("zero_point_err", "float64", "mag", "stat.error;phot.calib", "error of `zero_point`, the same for all sources of the frame"),
+    Column("flux_limit", "float64", "count/s", "phot.count;stat.max", "5-sigma limit in the aperture, as `flux`; NULL where the sky is unknown"),
+    Column("target_id", "str", None, "meta.id;src", "identifier of a forced target; NULL of detections"),
+    Column("night", "str", None, "time.epoch", "night of observation, YYYY-MM-DD of its evening"),
+)
+
+# The light-curve store: one measurement of one object. What is left out of `LIGHT_CURVE` follows from the rest.
+_DERIVED = ("mag_inst", "mag_inst_err", "snr")
+_SINGLE = (
+    "flux", "flux_err", "mag", "mag_err", "flux_ujy", "flux_ujy_err", "mag_limit", "zero_point", "zero_point_err", "flux_limit"
+)  # fmt: skip
+STORE = (
+    Column("object_id", "int64", None, "meta.id;src", "the object: twice its HEALPix NESTED cell of order 29, or the next free number"),
+    *(
+        column._replace(dtype="float32") if column.name in _SINGLE else column
+        for column in LIGHT_CURVE
+        if column.name not in (*_DERIVED, "object_id")
+    ),
+    Column("object_ra", "float64", "deg", "pos.eq.ra", "centre of the cell in `object_id`, ICRS: the object's place in the store, never moved"),
+    Column("object_dec", "float64", "deg", "pos.eq.dec", "centre of the cell in `object_id`, ICRS"),
+    Column("_healpix_29", "int64", None, "pos.healpix", "HEALPix NESTED cell of order 29 in `object_id`"),
+)
+
+# Measurements that belong to no object (yet): the same, with their own place.
+ORPHAN = (
+    *(column for column in STORE if column.name not in ("object_id", "object_ra", "object_dec", "_healpix_29")),
+    Column("_healpix_29", "int64", None, "pos.healpix", "HEALPix NESTED cell of order 29 of `ra`, `dec`"),
+)
+
+# One object, over all filters.
+OBJECT = (
+    Column("object_id", "int64", None, "meta.id;src;meta.main", "the object; never changes its meaning"),
+    Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "mean of its detections, weighted by S/N squared, ICRS"),
+    Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "mean of its detections, weighted by S/N squared, ICRS"),
+    Column("ra_err", "float64", "arcsec", "stat.error;pos.eq.ra", "error of the mean, along right ascension on the sky; NULL of one detection"),
+    Column("dec_err", "float64", "arcsec", "stat.error;pos.eq.dec", "error of the mean, along declination; NULL of one detection"),
+    Column("n_det", "int32", None, "meta.number", "detections"),
+    Column("n_forced", "int32", None, "meta.number", "forced measurements"),
+    Column("n_good", "int32", None, "meta.number", "detections with a magnitude and no flag of saturation, truncation or a bad aperture"),
+    Column("n_nights", "int32", None, "meta.number", "nights with a detection"),
+    Column("n_filters", "int32", None, "meta.number", "filters with a detection"),
+    Column("mjd_first", "float64", "d", "time.start;obs", "first detection, MJD UTC"),
+    Column("mjd_last", "float64", "d", "time.end;obs", "last detection, MJD UTC"),
+    Column("chi2_reduced", "float64", None, "stat.fit.chi2", "against constancy, each filter around its own mean; NULL without freedom"),
+    Column("stetson_j", "float64", None, "src.var.index", "Stetson J of pairs of measurements within half an hour, any filters"),
+    Column("amplitude", "float64", "mag", "src.var.amplitude", "largest of the filters' amplitudes"),
+    Column("ambiguous", "bool", None, "meta.code.qual", "shares its surroundings with another: which measurement is whose is a choice"),
+    Column("_healpix_29", "int64", None, "pos.healpix", "HEALPix NESTED cell of order 29 of `ra`, `dec`"),
+)
+
+# One object in one filter: good detections (see `n_good`), calibrated if any of them is, else instrumental.
+OBJECT_FILTER = (
+    Column("object_id", "int64", None, "meta.id;src", "the object"),
+    Column("filter", "str", None, "meta.id;instr.filter", "filter"),
+    Column("n_det", "int32", None, "meta.number", "detections"),
+    Column("n_good", "int32", None, "meta.number", "good ones that the numbers below are of"),
+    Column("calibrated", "bool", None, "meta.code.status", "magnitudes are calibrated; else instrumental, of counts per second"),
+    Column("mag_mean", "float64", "mag", "phot.mag;stat.mean", "mean weighted by the errors, those of zero points included"),
+    Column("mag_mean_err", "float64", "mag", "stat.error;phot.mag", "error of `mag_mean`"),
+    Column("mag_median", "float64", "mag", "phot.mag;stat.median", "median"),
+    Column("mag_std", "float64", "mag", "stat.stdev;phot.mag", "standard deviation (n - 1): the scatter"),
+    Column("mag_min", "float64", "mag", "phot.mag;stat.min", "brightest"),
+    Column("mag_max", "float64", "mag", "phot.mag;stat.max", "faintest"),
+    Column("amplitude", "float64", "mag", "src.var.amplitude", "mag_max - mag_min"),
+    Column("chi2_reduced", "float64", None, "stat.fit.chi2", "against constancy"),
+    Column("eta", "float64", None, "src.var.index", "von Neumann's: mean square of successive differences over the variance; 2 for noise"),
+    Column("stetson_j", "float64", None, "src.var.index", "Stetson J of pairs within half an hour in this filter"),
+    Column("mjd_first", "float64", "d", "time.start;obs", "first detection, MJD UTC"),
+    Column("mjd_last", "float64", "d", "time.end;obs", "last detection, MJD UTC"),
+    Column("ra", "float64", "deg", "pos.eq.ra", "of the object, as in `OBJECT`"),
+    Column("dec", "float64", "deg", "pos.eq.dec", "of the object, as in `OBJECT`"),
+    Column("_healpix_29", "int64", None, "pos.healpix", "of the object, as in `OBJECT`"),
+)
+
+# Pairs that share a place: which of their measurements is whose is a choice that another order might have made otherwise.
+AMBIGUOUS = (
+    Column("object_id", "int64", None, "meta.id;src", "the object"),
+    Column("other_id", "int64", None, "meta.id;src", "the other one; NULL while it has no id"),
+    Column("separation", "float64", "arcsec", "pos.angDistance", "between their mean positions when it was recorded"),
+)
+
+# Objects that turned out to be another one: the ids stay valid.
+ALIAS = (
+    Column("old_id", "int64", None, "meta.id;src", "an id that was published"),
+    Column("object_id", "int64", None, "meta.id;src;meta.main", "the object that it is now"),
 )
 
 _FAMILIES = (
-    *FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *PHOTUTILS, *FORCED, *ANNULUS, *ELLIPSE, *ELLIPSE_ANNULUS, *CALIBRATED, *LIGHT_CURVE
+    *FRAME, *NAMES, *CATALOG_LINK, *SOURCE, *APERTURE, *PHOTUTILS, *FORCED, *ANNULUS, *ELLIPSE, *ELLIPSE_ANNULUS, *CALIBRATED, *LIGHT_CURVE,
+    *STORE, *OBJECT, *OBJECT_FILTER, *AMBIGUOUS, *ALIAS,
 )  # fmt: skip
 _BY_NAME = {column.name: column for column in reversed(_FAMILIES)}
 

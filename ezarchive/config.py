@@ -86,6 +86,21 @@ class MeasureSettings(_Frozen):
     options: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class AssociateSettings(_Frozen):
+    """How ``associate`` joins measurements into objects, and the light-curve store; changed by ``associate --rebuild`` only."""
+
+    radius: float = Field(default=1.0, gt=0, le=5)
+    """Arcsec within which two measurements are of the same object."""
+    min_nights: int = Field(default=2, ge=1)
+    """Nights on which something must be detected to become an object."""
+    aperture: float = Field(default=5.0, gt=0)
+    """Diameter in arcsec of the aperture in the store."""
+    rows_per_partition: int = Field(default=4_000_000, ge=1000)
+    """Measurements in a partition of the store beyond which it is divided in four."""
+    compact_after: int = Field(default=7, ge=1)
+    """Files of a partition beyond which they are made one."""
+
+
 class SQLSettings(_Frozen):
     """Limits of a user's SQL."""
 
@@ -102,6 +117,7 @@ class Settings(_Frozen):
     sites: Mapping[str, SiteSettings] = Field(default_factory=dict)
     index: IndexSettings = IndexSettings()
     measure: MeasureSettings = MeasureSettings()
+    associate: AssociateSettings = AssociateSettings()
     sql: SQLSettings = SQLSettings()
     instruments: tuple[Mapping[str, Any], ...] = ()
     """Rules of the user's own cameras, in the form of ``frames/instruments.toml``; they come before the built-in ones."""

@@ -179,7 +179,7 @@ def test_texts_from_the_environment(tmp_path: Path, text: str) -> None:
         ({"EZARCHIVE__NAME__X": "1"}, "EZARCHIVE__NAME__X: 'name' is no table of settings"),
         ({"EZARCHIVE__INDEX__WORKERZ": "1"}, r"setting 'index\.workerz': did you mean 'workers'"),
         ({"EZARCHIVE__INDEX__WORKERS": "many"}, r"setting 'index\.workers'.*found 'many'"),
-        ({"EZARCHIVE__": "1"}, "setting '': must be one of 'database'"),
+        ({"EZARCHIVE__": "1"}, "setting '': must be one of 'associate'"),
         ({"EZARCHIVE__INDEX__": "1"}, r"setting 'index\.': must be one of 'batch_size'"),
     ],
 )

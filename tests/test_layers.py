@@ -13,17 +13,20 @@ GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets"
 VERBS = {
     "aperture_photometry", "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver",
     "forced", "forcedframe", "index", "indexing", "maps", "measure", "measureoptions", "nightly", "oneimage", "positions",
-    "saving", "verify", "warmup"
+    "saving", "verify", "warmup",
+    "associate", "association", "differential", "epochs", "lightcurves", "withdraw"
 }  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
-SCIENCE = {"frames", "images", "photometry", "catalogs", "database", "simulate"}
+SCIENCE = {"frames", "images", "photometry", "timeseries", "store", "catalogs", "database", "simulate"}
 
 MAY_IMPORT = {
     "ground": GROUND,
     "frames": GROUND | {"frames"},
     "images": GROUND | {"frames", "images"},
     "photometry": (GROUND | {"photometry"}) - {"plots"},
-    "catalogs": GROUND | {"frames.record", "catalogs"},
+    "timeseries": (GROUND | {"timeseries"}) - {"plots"},
+    "store": (GROUND | {"timeseries", "store"}) - {"plots"},
+    "catalogs": GROUND | {"frames.record", "timeseries", "store", "catalogs"},
     "database": GROUND | {"frames.record", "database"},
     "simulate": GROUND | {"frames", "simulate"},
     "verbs": GROUND | SCIENCE | VERBS,

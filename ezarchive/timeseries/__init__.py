@@ -1,0 +1,1 @@
+"""Light curves as arrays: time scales, averages, periods, variability, ensembles of stars."""
