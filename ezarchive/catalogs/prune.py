@@ -21,7 +21,7 @@ from ezarchive.catalogs.views import FORCED_METHODS
 Node = dict[str, Any]
 
 _OWN = {
-    "light_curve": ("frame_id", "run_id", "catalog_id", "telname", "filter", "mjd_mid", "exptime"),
+    "light_curve": ("frame_id", "run_id", "catalog_id", "telname", "filter", "mjd_mid", "exptime", "night"),
     "measurements": ("frame_id", "run_id", "catalog_id"),
 }
 _POSITION = {"light_curve": ("ra", "dec"), "measurements": ("alpha_j2000", "delta_j2000")}

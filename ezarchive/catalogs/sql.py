@@ -305,10 +305,10 @@ def _python(value: Any) -> Any:
 
 
 def _complete(path: str, place: int, method: str | None) -> bool:
-    """Tell whether a catalog has every column that ``light_curve`` is made of; those of forced photometry never have FLAGS."""
+    """Tell whether a catalog has every column that ``light_curve`` is made of; FLAGS is of detections alone, target_id of targets."""
     wanted = {column.name for column in views.light_curve_sources(place)}
     try:
-        return wanted - ({"FLAGS"} if method in views.FORCED_METHODS else set()) <= set(column_names(path))
+        return wanted - {"FLAGS" if method in views.FORCED_METHODS else "target_id"} <= set(column_names(path))
     except CatalogError:  # the query will say so
         return False
 

@@ -92,7 +92,7 @@ ZERO_POINTS_SCHEMA = (
 """What the view ``zero_points`` holds at least: those that count, one for each frame, method and measurement."""
 
 _AB_UJY = f"power(10, ({AB_MICROJANSKY} - l.zero_point_ab) / 2.5)"
-_LINK_COLUMNS = ("telname", "filter", "mjd_mid", "exptime")
+_LINK_COLUMNS = ("telname", "filter", "mjd_mid", "exptime", "night")
 _OF_APERTURE = ("FLUX", "FLUXERR", "FLAGS", "SKYSIG")
 
 MACROS = (
@@ -153,6 +153,7 @@ def light_curve_sources(place: int) -> list[Column]:
     """Return the columns of a catalog that ``light_curve`` is made of, for an aperture at a place, or the ellipse."""
     used = {"frame_id", "run_id", "ALPHA_J2000", "DELTA_J2000", "FLAGS"}
     columns = [column for column in (*CATALOG_LINK, *SOURCE) if column.name in used]
+    columns += [column for column in FORCED if column.name == "target_id"]
     wanted = {f"{stem}_{_measure(place)}" for stem in _OF_APERTURE}
     return columns + [column for column in (ELLIPSE if place == ELLIPSE_PLACE else aperture(place)) if column.name in wanted]
 
@@ -191,6 +192,8 @@ def _light_curve_branch(group: Group) -> str:
         "zero_point": "l.zero_point",
         "zero_point_err": "l.zero_point_err",
         "kind": f"CASE WHEN l.method IN {FORCED_METHODS} THEN 'forced' ELSE 'detection' END",
+        "flux_limit": f'5 * nullif(m."SKYSIG_{measure}", 0) / l.per',
+        "target_id": "m.target_id",
     }
     cells = ", ".join(f'CAST({values[column.name]} AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in LIGHT_CURVE)
     join = "LEFT JOIN _selected_light_curve l ON m.frame_id = l.frame_id AND m.run_id = l.run_id"
@@ -215,7 +218,7 @@ def _nulls(columns: Sequence[Column]) -> str:
 _HEADER = f"abs(f.zero_point_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture AND f.zero_point IS NOT NULL"
 LINKS = f"""
     SELECT c.catalog_id, c.frame_id, c.run_id, c.method, c.path, c.place, c.aperture,
-        f.telname, f.filter, f.mjd_mid, f.exptime, f.ra AS frame_ra, f.dec AS frame_dec, f.radius AS frame_radius,
+        f.telname, f.filter, f.mjd_mid, f.exptime, f.night, f.ra AS frame_ra, f.dec AS frame_dec, f.radius AS frame_radius,
         CASE WHEN coalesce(r.rate, false) THEN 1.0 WHEN f.exptime > 0 THEN f.exptime END AS per,
         CASE WHEN z.catalog_id IS NOT NULL THEN z.value WHEN {_HEADER} THEN f.zero_point END AS zero_point,
         CASE WHEN z.catalog_id IS NOT NULL THEN z.error WHEN {_HEADER} THEN f.zero_point_err END AS zero_point_err,

@@ -95,7 +95,7 @@ def test_a_target_is_looked_for_in_forced_catalogs_alone(archive: Any, monkeypat
 
 JOINS = {
     "SELECT lc.flux FROM light_curve lc JOIN frames f USING (frame_id) WHERE f.objname = 'T2'": 1,
-    "SELECT flux FROM light_curve JOIN frames USING (frame_id) WHERE objname = 'T2' AND night = 'n2'": 1,
+    "SELECT flux FROM light_curve JOIN frames USING (frame_id) WHERE objname = 'T2' AND frames.night = 'n2'": 1,
     "SELECT lc.flux FROM light_curve lc JOIN frames f ON lc.frame_id = f.frame_id AND f.quality = 0 WHERE f.objname = 'T2'": 1,
     "SELECT lc.flux FROM light_curve lc, frames f WHERE f.objname = 'T2' AND lc.frame_id = f.frame_id": 4,
     "SELECT lc.flux FROM light_curve lc JOIN frames f ON lc.frame_id = f.frame_id + 1 WHERE f.objname = 'T2'": 4,

@@ -297,3 +297,17 @@ def test_the_columns_of_the_view_zero_points_are_well_specified() -> None:
         assert column.dtype in columns.DTYPES
         assert column.unit is None or u.Unit(column.unit)
         assert check_ucd(column.ucd, check_controlled_vocabulary=True), column
+
+
+def test_limit_in_flux_target_and_night(archive: Any) -> None:
+    archive.add({"exptime": 100.0, "night": "2025-09-01"}, {5.0: np.array([10.0])}, sky_sigma=20.0)
+    archive.add({"exptime": 50.0}, {5.0: np.array([1.0, 2.0])}, method="circular", targets=["SN1", "SN2"], sky_sigma=20.0)
+    archive.add({"exptime": None, "night": "2025-09-02"}, {5.0: np.array([3.0])}, sky_sigma=20.0)
+    archive.add({"exptime": 10.0, "night": "2025-09-03"}, {5.0: np.array([4.0])})
+    archive.add({"exptime": 10.0, "bunit": "electron/s"}, {5.0: np.array([5.0])}, sky_sigma=0.0)
+    with archive.engine() as engine:
+        rows = list(engine.query('SELECT flux_limit, target_id, night, frame_id FROM light_curve ORDER BY frame_id, "row"'))
+        assert [row[:3] for row in rows[:3]] == [(1.0, None, "2025-09-01"), (2.0, "SN1", None), (2.0, "SN2", None)]
+        assert [row[:3] for row in rows[3:]] == [(None, None, "2025-09-02"), (None, None, "2025-09-03"), (None, None, None)]
+        assert [row.frame_id for row in engine.query("SELECT frame_id FROM light_curve WHERE night = '2025-09-03'")] == [4]
+        assert len(engine.query("SELECT * FROM light_curve WHERE target_id = 'SN2'")) == 1
