@@ -1,7 +1,8 @@
 """Simulated skies with known truth: toy archives for demos, documentation and tests, and single frames of any size.
 
-``toy_archive(folder)`` writes a tree like the tutorial's; ``frame(...)`` makes one frame in memory. Both hand back the truth: every
-source's position, magnitude and noise-free flux in any aperture.
+``toy_archive(folder)`` writes a tree like the tutorial's, ``variable_archive(folder)`` one of many epochs of one field; ``frame(...)``
+makes one frame in memory. All hand back the truth: every source's position, magnitude and noise-free flux in any aperture.
+``measurements(...)`` makes no pixel: it gives arrays of what many epochs of many stars, constant and variable, would measure as.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from ezarchive.simulate.optics import TELESCOPES, Telescope
 from ezarchive.simulate.single import SimulatedFrame, frame
 from ezarchive.simulate.tree import ToyArchive, toy_archive
 from ezarchive.simulate.truth import FrameTruth, ToyTruth
+from ezarchive.simulate.variables import Measurements, SurveyPlan, VariableSurvey, measurements, variable_archive
 
 __all__ = [
     "TARGETS",
     "TELESCOPES",
     "Exposure",
     "FrameTruth",
+    "Measurements",
     "SimulatedFrame",
+    "SurveyPlan",
     "Target",
     "Telescope",
     "ToyArchive",
     "ToyTruth",
+    "VariableSurvey",
     "frame",
+    "measurements",
     "toy_archive",
+    "variable_archive",
 ]

@@ -12,6 +12,7 @@ from astropy.table import QTable, vstack
 from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.errors import InputError
+from ezarchive.simulate import varying
 from ezarchive.simulate.optics import band
 from ezarchive.sky import separation
 
@@ -20,8 +21,6 @@ SLOPE = 0.2
 FAINT, BRIGHT = 18.5, 11.0
 """Limits of the drawn magnitudes (AB, r)."""
 GALAXY_FRACTION = 0.12
-TRANSIENT_RISE = 3.0
-"""Days in which a transient rises to its peak."""
 _SATURATED = (9.0, 9.8)
 _APART, _ROOM = 30.0, 15.0
 _VARIABLES = (  # kind, period in days, amplitude in mag, magnitude at which it is looked for
@@ -251,25 +250,9 @@ def variation(stars: QTable, mjd: float) -> NDArray[np.float64]:
     """Return how much fainter than their ``mag`` sources are at a time, magnitudes."""
     delta = np.zeros(len(stars))
     for i in np.flatnonzero(stars["variability"] != "constant"):
-        kind, amplitude, since = str(stars["variability"][i]), stars["amplitude"][i].value, mjd - stars["epoch"][i].value
-        delta[i] = _transient(since, amplitude) if kind == "transient" else _periodic(kind, since / stars["period"][i].value % 1, amplitude)
+        since = mjd - stars["epoch"][i].value
+        delta[i] = varying.variation(str(stars["variability"][i]), since, stars["period"][i].value, stars["amplitude"][i].value)
     return delta
-
-
-def _periodic(kind: str, phase: float, amplitude: float) -> float:
-    if kind == "sine":
-        return -amplitude / 2 * np.sin(2 * np.pi * phase)
-    if kind == "rrlyrae":  # a quick rise, a slow decline
-        return amplitude * (0.5 - phase / 0.15) if phase < 0.15 else amplitude * ((phase - 0.15) / 0.85 - 0.5)
-    primary = np.exp(-0.5 * (min(phase, 1 - phase) / 0.03) ** 2)
-    secondary = np.exp(-0.5 * ((phase - 0.5) / 0.03) ** 2)
-    return amplitude * (primary + 0.4 * secondary)
-
-
-def _transient(since: float, decline: float) -> float:
-    if since <= 0:
-        return np.inf
-    return -5 * np.log10(since / TRANSIENT_RISE) if since < TRANSIENT_RISE else decline * (since - TRANSIENT_RISE)
 
 
 def number(tables: Sequence[QTable], targets: Sequence[Target]) -> QTable:
