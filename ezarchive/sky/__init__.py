@@ -21,6 +21,7 @@ from ezarchive.sky.pixels import (
     theta_to_pa,
 )
 from ezarchive.sky.polygons import (
+    edge_distances,
     parse_region,
     polygon_contains,
     polygon_meets_cone,
@@ -37,6 +38,7 @@ __all__ = [
     "cells_of_cone",
     "cells_of_polygon",
     "centre_radius",
+    "edge_distances",
     "field_of_view",
     "footprint",
     "from_vectors",

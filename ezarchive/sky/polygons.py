@@ -134,6 +134,33 @@ def polygons_meet_cone(polygons: Sequence[ArrayLike], ra: float, dec: float, rad
     return near | _contain(packed, point)
 
 
+def edge_distances(polygons: Sequence[ArrayLike], ra: float, dec: float) -> Floats:
+    """Return how far a point lies from the nearest side of each polygon, inside or outside.
+
+    Parameters
+    ----------
+    polygons : sequence of array_like, each (n_i, 2)
+        Corners in degrees.
+    ra, dec : float
+        The point, in degrees.
+
+    Returns
+    -------
+    ndarray of float, one a polygon
+        Degrees, not negative.
+
+    Raises
+    ------
+    InputError
+        If a polygon is none.
+    """
+    if not len(polygons):
+        return np.zeros(0)
+    packed = _pack(polygons)
+    sides = _distance_to_sides(packed, unit_vectors(float(ra), float(dec)))
+    return np.degrees(np.minimum.reduceat(sides, packed.starts))
+
+
 def s_region(vertices: ArrayLike) -> str:
     """Return a polygon as the text of ``s_region``: ``POLYGON ICRS ra dec ra dec ...`` (degrees, 0.04 mas)."""
     return "POLYGON ICRS " + " ".join([f"{ra:.8f} {dec:.8f}" for ra, dec in np.asarray(vertices, np.float64).tolist()])
