@@ -20,6 +20,7 @@
     |   +-- UnknownNameError             a misspelt attribute or value; names the near misses
     |   +-- SQLError                     a user's SQL was refused or failed
     +-- CatalogError                     a catalog file is damaged or not the one its row names
+    +-- StoreError                       the light-curve store is damaged, incomplete or of another version
     +-- MeasurementError                 photometry cannot be done; carries ``code``
 
 A message names the argument or the file, what was found, and what must be.
@@ -104,6 +105,10 @@ class MeasurementError(CodedError):
 
 class CatalogError(EzarchiveError):
     """A catalog file is damaged, or not the one that its row names."""
+
+
+class StoreError(EzarchiveError):
+    """The light-curve store is damaged, incomplete or of another version."""
 
 
 class QueryError(EzarchiveError, ValueError):
