@@ -50,7 +50,9 @@ def light_curves(rng, ra, dec, epochs, *, first_catalog=1, forced=False):
         "zero_point_err": np.full(n * k, 0.01),
         "flux_limit": np.full(n * k, 5.0),
         "target_id": np.full(n * k, "t1" if forced else None, object),
-        "night": np.array([f"2023-{1 + e // 28 % 12:02d}-{1 + e % 28:02d}" for e in range(first_catalog, first_catalog + k)], object)[epoch - first_catalog],
+        "night": np.array([f"2023-{1 + e // 28 % 12:02d}-{1 + e % 28:02d}" for e in range(first_catalog, first_catalog + k)], object)[
+            epoch - first_catalog
+        ],
         "object_ra": place_ra[who],
         "object_dec": place_dec[who],
         "_healpix_29": ids.healpix_29(object_id)[who],
@@ -61,7 +63,9 @@ def light_curves(rng, ra, dec, epochs, *, first_catalog=1, forced=False):
 def objects(rng, ra, dec, object_id=None):
     """Rows of `columns.OBJECT` with means at these places."""
     object_id = ids.object_ids(cell_of(ra, dec, 29)) if object_id is None else object_id
-    return table_of("objects", {"object_id": object_id, "ra": ra, "dec": dec, "_healpix_29": cell_of(ra, dec, 29), "n_det": np.arange(len(ra))})
+    return table_of(
+        "objects", {"object_id": object_id, "ra": ra, "dec": dec, "_healpix_29": cell_of(ra, dec, 29), "n_det": np.arange(len(ra))}
+    )
 
 
 def table_of(dataset, values):

@@ -163,7 +163,9 @@ class Builder:
         If the number is not higher, or `tree` is given where there are files.
     """
 
-    def __init__(self, home: Path | str, previous: Version, number: int, parameters: Mapping[str, Any], *, tree: Tree | None = None) -> None:
+    def __init__(
+        self, home: Path | str, previous: Version, number: int, parameters: Mapping[str, Any], *, tree: Tree | None = None
+    ) -> None:
         if number <= previous.number:
             raise InputError(f"number {number!r}: must be higher than that of the version before, {previous.number}")
         if tree is not None and previous.files:

@@ -245,7 +245,9 @@ def _writer(path: Path, dataset: str) -> pq.ParquetWriter:
     plain = [field.name for field in fields if field.name not in repeated]
     encodings = {name: "BYTE_STREAM_SPLIT" if pa.types.is_floating(fields.field(name).type) else "PLAIN" for name in plain}
     encodings |= {name: "DELTA_BINARY_PACKED" for name in plain if fields.field(name).type in (pa.int64(), pa.int32())}
-    coded = pa.schema([pa.field(field.name, pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field for field in fields])
+    coded = pa.schema(
+        [pa.field(field.name, pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field for field in fields]
+    )
     return pq.ParquetWriter(  # without Arrow's own schema, texts are texts to every reader
         path,
         coded,

@@ -66,7 +66,9 @@ def leaf_folder(dataset: str, leaf: Leaf | None) -> str:
     if dataset == UNPLACED and leaf is None:
         return UNPLACED
     if dataset not in LEAF_DATASETS or leaf is None:
-        raise InputError(f"dataset {dataset!r} of leaf {leaf!r}: must be one of {', '.join(LEAF_DATASETS)} with a leaf, or unplaced without")
+        raise InputError(
+            f"dataset {dataset!r} of leaf {leaf!r}: must be one of {', '.join(LEAF_DATASETS)} with a leaf, or unplaced without"
+        )
     if dataset in HATS_DATASETS:
         return f"{dataset}/dataset/{hats_pixel(leaf)}"
     return f"{dataset}/Norder={leaf.order}/Npix={leaf.pixel}"

@@ -95,7 +95,9 @@ class Version:
         path = folder / MANIFEST
         if manifest.get("format") != FORMAT_VERSION or manifest.get("number") != number:
             found = f"format {manifest.get('format')!r}, number {manifest.get('number')!r}"
-            raise StoreError(f"{path}: must be of format {FORMAT_VERSION} and number {number}, found {found}; a newer ezarchive made it, or it was moved")
+            raise StoreError(
+                f"{path}: must be of format {FORMAT_VERSION} and number {number}, found {found}; a newer ezarchive made it, or it was moved"
+            )
         try:
             tree = leaves_from(manifest["leaves"])
             found = {
@@ -180,7 +182,9 @@ class Version:
     def _indexes(self) -> dict[str, _Index]:
         return {}
 
-    def read(self, dataset: str, leaf: Leaf | None = None, columns: Sequence[str] | None = None, ids: Iterable[int] | None = None) -> pa.Table:
+    def read(
+        self, dataset: str, leaf: Leaf | None = None, columns: Sequence[str] | None = None, ids: Iterable[int] | None = None
+    ) -> pa.Table:
         """Read the rows of a leaf.
 
         Parameters
@@ -207,7 +211,9 @@ class Version:
         wanted = list(files.schema(dataset).names) if columns is None else list(columns)
         order = files.ORDERS[dataset]
         stored = self.files_of(dataset, leaf)
-        needed = wanted + [name for name in (*order, "object_id") if name not in wanted and (len(stored) > 1 or (name == "object_id" and ids is not None))]
+        needed = wanted + [
+            name for name in (*order, "object_id") if name not in wanted and (len(stored) > 1 or (name == "object_id" and ids is not None))
+        ]
         needed = [name for name in needed if name in files.schema(dataset).names]
         chosen = None if ids is None else np.unique(np.fromiter(ids, np.int64))
         parts = [_read_file(self.folder / file.path, needed, chosen) for file in stored]
@@ -294,7 +300,9 @@ def _manifest(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError as err:
-        raise StoreError(f"{path}: is missing, the light-curve store cannot be read; `ezarchive associate HOME --rebuild` makes it anew") from err
+        raise StoreError(
+            f"{path}: is missing, the light-curve store cannot be read; `ezarchive associate HOME --rebuild` makes it anew"
+        ) from err
     except (OSError, ValueError) as err:
         raise StoreError(f"{path}: is damaged ({err}); `ezarchive associate HOME --rebuild` makes the store anew") from err
     if not isinstance(found, dict):
