@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -79,10 +79,7 @@ def frames_table(
     UnknownNameError
         If a column does not exist.
     """
-    chosen = list(FRAME_FIELDS if columns is None else columns)
-    for name in chosen:
-        if name not in FRAME_FIELDS:
-            raise UnknownNameError("column", name, FRAME_FIELDS)
+    chosen = _checked(columns, FRAME_FIELDS)
     read = {name: _source(name) for name in chosen if name not in ("path", "root")}
     placed = {"path", "root"} & set(chosen)
     if placed:
@@ -108,31 +105,53 @@ def catalogs_table(
     conn: sa.Connection,
     *,
     frame_ids: Iterable[int] | None = None,
+    columns: Sequence[str] | None = None,
     method: str | None = None,
     run_id: int | None = None,
     current: bool = True,
 ) -> pa.Table:
     """Return catalogs as an Arrow table, by frame and run; arguments as of `queries.catalogs`.
 
+    Parameters
+    ----------
+    conn, frame_ids, method, run_id, current
+        As of `queries.catalogs`.
+    columns : sequence of str, optional
+        Of `CATALOG_FIELDS`; all by default. The fewer the faster.
+
     Returns
     -------
     pyarrow.Table
-        Columns `CATALOG_FIELDS`; ``path`` is relative to the archive's home, ``apertures`` a list of diameters in arcsec. Current
-        catalogs of frames that were replaced (`frames_table`) are left out: an exposure that was reduced anew counts once.
+        ``path`` is relative to the archive's home, ``apertures`` a list of diameters in arcsec. Current catalogs of frames that were
+        replaced (`frames_table`) are left out: an exposure that was reduced anew counts once.
+
+    Raises
+    ------
+    UnknownNameError
+        If a column does not exist.
     """
-    statement = sa.select(*(catalog_column(name) for name in CATALOG_FIELDS))
+    chosen = {name: CATALOG_FIELDS[name] for name in _checked(columns, CATALOG_FIELDS)}
+    statement = sa.select(*(catalog_column(name) for name in chosen))
     if run_id is not None:
         statement = statement.where(catalog.c.run_id == run_id)
     elif current:
         statement = statement.join(current_run, current_run.c.catalog_id == catalog.c.catalog_id).where(_held(catalog.c.frame_id))
     if method is not None:
         statement = statement.where(catalog.c.method == method)
-    pieces: dict[str, list[pa.Array]] = {name: [] for name in CATALOG_FIELDS}
+    pieces: dict[str, list[pa.Array]] = {name: [] for name in chosen}
     for rows in _pieces(conn, statement, (catalog.c.frame_id, catalog.c.run_id), frame_ids):
-        for (name, kind), values in zip(CATALOG_FIELDS.items(), zip(*rows, strict=True), strict=True):
+        for (name, kind), values in zip(chosen.items(), zip(*rows, strict=True), strict=True):
             pieces[name].append(_lists(values) if name == "apertures" else pa.array(values, type=kind))
-    columns = [pa.chunked_array(pieces[name], type=kind) for name, kind in CATALOG_FIELDS.items()]
-    return pa.table(columns, schema=pa.schema(CATALOG_FIELDS.items()))
+    arrays = [pa.chunked_array(pieces[name], type=kind) for name, kind in chosen.items()]
+    return pa.table(arrays, schema=pa.schema(chosen.items()))
+
+
+def _checked(columns: Sequence[str] | None, fields: Mapping[str, pa.DataType]) -> list[str]:
+    chosen = list(fields if columns is None else columns)
+    for name in chosen:
+        if name not in fields:
+            raise UnknownNameError("column", name, fields)
+    return chosen
 
 
 def _source(name: str) -> sa.ColumnElement[Any]:

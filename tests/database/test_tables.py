@@ -69,6 +69,13 @@ class TestCatalogs:
                 rows = [{**row._asdict(), "apertures": list(row.apertures)} for row in queries.catalogs(conn, **conditions)]
                 assert table.to_pylist() == rows
 
+    def test_some_columns(self, filled):
+        with filled.database.connect() as conn:
+            table = queries.catalogs_table(conn, columns=["frame_id", "apertures"], frame_ids=[2])
+            assert table.to_pylist() == [{"frame_id": 2, "apertures": [5.0, None]}]
+            with pytest.raises(UnknownNameError, match=r"column 'aperture': did you mean 'apertures'"):
+                queries.catalogs_table(conn, columns=["aperture"])
+
     def test_duckdb_reads_both(self, filled):
         with filled.database.connect() as conn:
             frames, catalogs = queries.frames_table(conn), queries.catalogs_table(conn)
