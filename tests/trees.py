@@ -100,7 +100,7 @@ DUMP = {
     "rollup": """SELECT r.name, u.kind, u.night, t.name, c.name, f.name, o.name, n, exptime FROM rollup u JOIN root r USING (root_id)
         LEFT JOIN telescope t USING (telescope_id) LEFT JOIN camera c USING (camera_id) LEFT JOIN filter f USING (filter_id)
         LEFT JOIN target o USING (target_id)""",
-    "meta": "SELECT key, value FROM archive_meta",
+    "meta": "SELECT key, value FROM archive_meta WHERE key <> 'changes'",
 }
 
 

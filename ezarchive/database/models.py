@@ -11,6 +11,8 @@
     recipe <- run <- catalog -> frame          current_run -> catalog
     target_list                   positions of forced photometry; a catalog names the list that it holds
     zero_point -> frame, catalog, run          of a frame, for each way of measuring
+    store_version <- store_pointer             versions of the light-curve store, and the one that readers take
+    store_catalog -> catalog, store_version    what that one holds
     quarantine                    what could not be read or measured
     rollup                        counts that lists and the calendar read
 
@@ -45,11 +47,12 @@ from sqlalchemy import (
 from ezarchive import columns
 from ezarchive.frames.record import KINDS
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """Version of the tables below. A new minor version can be read by older code of the same major version, a new major one cannot."""
 
 FILE_STATES = ("ok", "waiting", "missing", "corrupt")
 ROOT_KINDS = ("science", "reference", "calibration")
+STORE_KINDS = ("associate", "compact", "rebuild")
 
 metadata = MetaData(
     naming_convention={
@@ -272,6 +275,7 @@ run = Table(
     _double("started", null=False),
     _double("ended"),
     _text("counts"),  # JSON
+    _double("withdrawn"),  # when; what it made counts no more
     Index(None, "recipe_id"),
 )
 
@@ -337,6 +341,33 @@ zero_point = Table(
     _one_of("measure", ("AUTO", "APER")),
     Index(None, "frame_id", "method", "run_id"),
     Index(None, "catalog_id"),
+)
+
+store_version = Table(
+    "store_version",
+    metadata,
+    Column("number", Id, primary_key=True, autoincrement=False),  # of the folder HOME/store/<number>
+    _double("created", null=False),
+    _text("kind", null=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("n_light_curve", "n_objects", "n_orphans")),
+    _text("parameters", null=False),  # JSON
+    _one_of("kind", STORE_KINDS),
+)
+
+store_pointer = Table(
+    "store_pointer",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _ref("number", "store_version.number", null=False),
+)
+
+store_catalog = Table(
+    "store_catalog",
+    metadata,
+    Column("catalog_id", Id, ForeignKey("catalog.catalog_id"), primary_key=True, autoincrement=False),
+    Column("n_rows", BigInteger, nullable=False),  # that went into the store
+    _text("calibration", null=False),  # hash of the zero points that its rows have there
+    _ref("number", "store_version.number", null=False),  # the version that put them there
 )
 
 product = Table(

@@ -108,6 +108,8 @@ class Database:
     def begin(self) -> Iterator[sa.Connection]:
         """Open a transaction that writes; it is committed at the end of the block, or rolled back by an error.
 
+        One that has written something counts up ``changes`` in ``archive_meta`` (`stores.changes`).
+
         Raises
         ------
         LockedError
@@ -119,7 +121,11 @@ class Database:
             raise DatabaseError(f"database {shown(self.engine.url)}: opened for reading only")
         with translated(self.engine.url), self.engine.connect() as conn:
             with conn.execution_options(**{IMMEDIATE: True}).begin():
+                before = _written(conn)
                 yield conn
+                # The last statement: whoever waits for this row holds nothing back that its owner needs.
+                if before is None or _written(conn) != before:
+                    conn.exec_driver_sql(_CHANGED[self.dialect])
 
     def connect(self) -> sa.Connection:
         """Return a connection for reading, a context manager; it sees one state of the database as long as it is open."""
@@ -180,6 +186,16 @@ def check_version(meta: dict[str, str], *, write: bool, name: str) -> None:
         raise SchemaTooNewError(f"{text}; a newer ezarchive must be installed")
     if write:
         raise SchemaTooNewError(f"{text}; it can be read (write=False) but not written; a newer ezarchive must be installed")
+
+
+_COUNT_UP = "UPDATE archive_meta SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE key = 'changes'"
+# A transaction of PostgreSQL has a number as soon as it has written.
+_CHANGED = {"sqlite": _COUNT_UP, "postgresql": f"{_COUNT_UP} AND pg_current_xact_id_if_assigned() IS NOT NULL"}
+
+
+def _written(conn: sa.Connection) -> int | None:
+    """Return how many rows a connection of SQLite has written; None of another database."""
+    return getattr(conn.connection.driver_connection, "total_changes", None)
 
 
 def _version(text: str) -> tuple[int, int]:
