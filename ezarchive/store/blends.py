@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ezarchive.kernels import sharing
 from ezarchive.sky import unit_vectors
-from ezarchive.store import kernels_blends, sites
+from ezarchive.store import sites
 
 if TYPE_CHECKING:
     from ezarchive.store.grouping import Known, Rows
@@ -84,7 +85,7 @@ def share(
     objects = objects[np.argsort(known.object_id[objects])]
     reach = sites.chord(radius)
     changes = np.diff(rows.frame_id[mine], prepend=-1) | np.diff(rows.catalog_id[mine], prepend=-1)
-    centre, mean, group = kernels_blends.share(
+    centre, mean, group = sharing.share(
         unit_vectors(rows.ra[mine], rows.dec[mine]), component[mine], np.cumsum(changes != 0), rows.night[mine].astype(np.int64),
         rows.old[mine], unit_vectors(known.ra[objects], known.dec[objects]), known_component[objects], sites.step_of(reach), reach * reach,
         min_nights,
@@ -153,4 +154,4 @@ def nights(group: NDArray[np.int64], night: NDArray[np.int32], count: int) -> ND
     if not group.size:
         return np.zeros(count, np.int64)
     span = int(night.max()) - int(night.min()) + 1
-    return np.bincount(np.unique(group * span + (night - night.min())) // span, minlength=count)
+    return np.bincount(sites.distinct(group * span + (night - night.min())) // span, minlength=count)

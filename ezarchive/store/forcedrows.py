@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ezarchive.kernels import friends
 from ezarchive.sky import unit_vectors
-from ezarchive.store import kernels_sites, sites
+from ezarchive.store import sites
 
 if TYPE_CHECKING:
     from ezarchive.store.grouping import Known, Rows
@@ -96,7 +97,7 @@ def _near(points: NDArray[np.float64], owned: Owned, radius: float) -> NDArray[n
     others = sites.centres(owned.site)
     keys, other_keys = sites.grid(points, reach), sites.grid(others, reach)
     order, other_order = np.argsort(keys, kind="stable"), np.argsort(other_keys, kind="stable")
-    found = kernels_sites.touches(
+    found = friends.touches(
         keys[order], points[order], other_keys[other_order], others[other_order], owned.entity[other_order], reach * reach
     )
     found[:, 0] = order[found[:, 0]]

@@ -1,8 +1,8 @@
 """Which detections are of one object: friends of friends, and what is done where they are too many.
 
 A component of sites (see ``sites``) is *simple* where no image has two detections in it, where all of it is in view, and where none of
-its objects is known to be ambiguous. Seen on enough nights it is one object: a new one, the one that is known, or several that turn out to be
-one. As components do not depend on the order of arrival, nor does this.
+its objects is known to be ambiguous. Seen on enough nights it is one object: a new one, the one that is known, or several that turn out to
+be one. As components do not depend on the order of arrival, nor does this.
 
 Any other component is *ambiguous* and stays so: its objects are marked, and its detections are shared among the mean positions of its
 objects, image after image (``blends``). Detections on too few nights belong to no object and are offered again the next time.
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ezarchive.errors import InputError
-from ezarchive.store import blends, forcedrows, ids, kernels_sites, sites
+from ezarchive.kernels import friends
+from ezarchive.store import blends, forcedrows, ids, sites
 
 Ids = NDArray[np.int64]
 CatalogsOf = Callable[[Ids], tuple[Ids, Ids]]
@@ -196,7 +197,7 @@ def decide(rows: Rows, known: Known, *, radius: float, min_nights: int, catalogs
     names = _names(rows, known, entity, first_new + crowd.n_new, taken)
     forced = forcedrows.attach(rows, known, entity, survivor, _owned(view, entity, survivor, len(names)), names, radius)
     entity[forced.rows] = forced.entity
-    minted = np.unique(entity[rows.inside & (entity >= len(known.object_id))])
+    minted = sites.distinct(entity[rows.inside & (entity >= len(known.object_id))])
     object_id = np.where(rows.inside & (entity >= 0), names[entity], 0)
     return Decision(
         object_id=object_id if object_id.size else np.empty(0, np.int64),
@@ -218,11 +219,11 @@ def _check(rows: Rows, known: Known, radius: float, min_nights: int) -> None:
         found = sorted({len(field) for field in fields})
         if len(found) > 1:
             raise InputError(f"{name}: must have one length, found {found}")
-    if len(np.unique(known.object_id)) < len(known.object_id):
+    if len(sites.distinct(known.object_id)) < len(known.object_id):
         raise InputError("known.object_id: each object must be given once, found repeats")
-    strangers = np.setdiff1d(known.site_object, known.object_id)
-    if strangers.size:
-        raise InputError(f"known.site_object: must be ids of known.object_id, found {strangers[0]}")
+    strangers = ~np.isin(known.site_object, known.object_id)
+    if strangers.any():
+        raise InputError(f"known.site_object: must be ids of known.object_id, found {known.site_object[strangers][0]}")
     if not (np.isfinite(rows.mjd_mid).all() and np.isfinite(rows.ra).all() and (np.abs(rows.dec) <= 90).all()):
         raise InputError("rows: ra, dec and mjd_mid must be finite, with a declination in -90 to 90 degrees")
 
@@ -309,14 +310,13 @@ def _crowd(rows: Rows, known: Known, view: _View, facts: _Facts, *, radius: floa
 def _names(rows: Rows, known: Known, entity: Ids, count: int, taken: Ids) -> Ids:
     """Return the ids of all objects: the known ones, and new ones after their founders."""
     k = len(known.object_id)
-    founder = kernels_sites.founders(entity - k, rows.mjd_mid, rows.healpix_29, rows.frame_id, rows.row, count - k)
+    founder = friends.founders(entity - k, rows.mjd_mid, rows.healpix_29, rows.frame_id, rows.row, count - k)
     names = np.concatenate([known.object_id, ids.object_ids(rows.healpix_29[founder])])
     # 0 stands for none.
     used = np.concatenate([[0], known.object_id, np.asarray(taken, np.int64)])
     new = names[k:]
     clash = np.isin(new, used)
-    _, first, repeats = np.unique(new, return_index=True, return_counts=True)
-    if clash.any() or (repeats > 1).any():
+    if clash.any() or len(sites.distinct(new)) < len(new):
         occupied = set(used.tolist())
         for i in np.lexsort([array[founder] for array in (rows.row, rows.frame_id, rows.healpix_29, rows.mjd_mid)]):
             while int(new[i]) in occupied:
@@ -329,7 +329,7 @@ def _owned(view: _View, entity: Ids, survivor: Ids, count: int) -> forcedrows.Ow
     """Return which objects have which detected sites."""
     mine = entity[view.detection]
     site = np.concatenate([view.known_site, view.site[mine >= 0]])
-    pair = np.unique(site * max(count, 1) + np.concatenate([survivor[view.owner], mine[mine >= 0]]))
+    pair = sites.distinct(site * max(count, 1) + np.concatenate([survivor[view.owner], mine[mine >= 0]]))
     return forcedrows.Owned(view.graph.site[pair // max(count, 1)], pair % max(count, 1))
 
 
@@ -377,7 +377,10 @@ def _new_sites(rows: Rows, known: Known, view: _View, entity: Ids, survivor: Ids
 
 def _unlike(site: Ids, owner: Ids, known_site: Ids, known_owner: Ids, count: int) -> tuple[Ids, Ids]:
     """Return the pairs (site, owner), each once, that are not among the known ones."""
-    pair = np.setdiff1d(site * max(count, 1) + owner, known_site * max(count, 1) + known_owner)
+    pair = sites.distinct(site * max(count, 1) + owner)
+    if len(known_site):
+        earlier = np.sort(known_site * max(count, 1) + known_owner)
+        pair = pair[earlier[np.minimum(np.searchsorted(earlier, pair), len(earlier) - 1)] != pair]
     return pair // max(count, 1), pair % max(count, 1)
 
 

@@ -16,8 +16,8 @@ from cdshealpix import nested
 from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.errors import InputError
+from ezarchive.kernels import friends
 from ezarchive.sky import unit_vectors
-from ezarchive.store import kernels_sites
 
 ORDER = 20
 """Order of the sites."""
@@ -44,6 +44,14 @@ class Components(NamedTuple):
     site: NDArray[np.int64]
     component: NDArray[np.int64]
     count: int
+
+
+def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the values, ascending, each once; several times as fast as ``np.unique``, which hashes."""
+    values = np.sort(values)
+    first = np.ones(len(values), np.bool_)
+    first[1:] = values[1:] != values[:-1]
+    return values[first]
 
 
 def site_of(healpix_29: ArrayLike) -> NDArray[np.int64]:
@@ -167,7 +175,7 @@ def components(
     """
     if not 0 < radius < 3600:
         raise InputError(f"radius {radius!r}: must lie in 0 to 3600 arcsec")
-    found = np.unique(site)
+    found = distinct(site)
     reach = chord(radius)
     points = centres(found)
     keys = grid(points, reach)
@@ -176,9 +184,9 @@ def components(
     if joined is not None and group is not None and len(joined):
         place = np.empty(len(found), np.int64)
         place[order] = np.arange(len(found))
-        kernels_sites.join_groups(parent, place[np.searchsorted(found, joined)], group, int(group.max()) + 1)
-    kernels_sites.link(keys[order], points[order], parent, reach * reach)
-    labels, count = kernels_sites.labels(parent)
+        friends.join_groups(parent, place[np.searchsorted(found, joined)], group, int(group.max()) + 1)
+    friends.link(keys[order], points[order], parent, reach * reach)
+    labels, count = friends.labels(parent)
     component = np.empty(len(found), np.int64)
     component[order] = labels
     return Components(found, component, int(count))
