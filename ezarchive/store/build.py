@@ -13,131 +13,18 @@ import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
 
 from ezarchive.errors import InputError, StoreError
 from ezarchive.files import is_temporary, make_folder, sync_files, sync_folder, temporary_name
 from ezarchive.store import files, hats
 from ezarchive.store.files import StoredFile
-from ezarchive.store.paths import HATS_DATASETS, MANIFEST, UNPLACED, file_path, store_folder, version_folder
+from ezarchive.store.paths import HATS_DATASETS, MANIFEST, store_folder, version_folder
 from ezarchive.store.tree import MAX_ORDER, Leaf, Tree
 from ezarchive.store.version import Place, Version, published
-
-_SITE_SHIFT = 2 * (29 - 20)
-
-
-class Change(NamedTuple):
-    """What a `Writer` did to the files of one place."""
-
-    place: Place
-    replaces: bool
-    """Whether the files take the place of all that were there; else they come after them."""
-    files: tuple[StoredFile, ...]
-    """Empty, with `replaces`: the place has no rows any more."""
-
-
-class Writer(NamedTuple):
-    """Writes files of a version that is being made; picklable, for use in other processes.
-
-    No two processes may write to one place at a time.
-    """
-
-    folder: Path
-    number: int
-
-    def add(self, leaf: Leaf, light_curve: pa.Table) -> tuple[Change, ...]:
-        """Write new rows of a leaf's light curves as a file of their own.
-
-        Parameters
-        ----------
-        leaf : Leaf
-        light_curve : pyarrow.Table
-            ``columns.STORE``, in any order; ids of this leaf. Without rows nothing is done.
-
-        Returns
-        -------
-        tuple of Change
-            For `Builder.apply`.
-
-        Raises
-        ------
-        InputError
-            If a column is missing or does not fit, or an object belongs to another leaf.
-        """
-        return self._write("light_curve", leaf, light_curve, replaces=False)
-
-    def replace(self, leaf: Leaf | None, dataset: str, table: pa.Table) -> tuple[Change, ...]:
-        """Write all rows that a leaf has of a dataset, in any order; without rows its files go.
-
-        Raises
-        ------
-        InputError
-            As of `add`.
-        """
-        return self._write(dataset, leaf, table, replaces=True)
-
-    def add_unplaced(self, table: pa.Table) -> tuple[Change, ...]:
-        """Write new rows without a position as a file of their own."""
-        return self._write(UNPLACED, None, table, replaces=False)
-
-    def rewrite(self, leaf: Leaf, light_curve: Iterable[pa.Table]) -> tuple[Change, ...]:
-        """Write all light curves of a leaf, given one after the other in the order of ``files.ORDERS``; memory holds one table at a time.
-
-        Raises
-        ------
-        InputError
-            As of `add`, and if the rows are not in order.
-        """
-        return self._stream(leaf, light_curve, replaces=True)
-
-    def _stream(self, leaf: Leaf, light_curve: Iterable[pa.Table], *, replaces: bool) -> tuple[Change, ...]:
-        counts: dict[int, int] = {}
-        cells: dict[int, int] = {}
-        path = self._free("light_curve", leaf)
-        rows = files.write(self.folder / path, _watched(light_curve, leaf, counts, cells), "light_curve")
-        stored = () if not rows else (self._describe(path, "light_curve", (), tuple(sorted(cells.items()))),)
-        change = (Change(Place("light_curve", leaf), replaces, stored),) if rows or replaces else ()
-        return (*change, *self._contents(leaf, counts, replaces=replaces))
-
-    def _write(self, dataset: str, leaf: Leaf | None, table: pa.Table, *, replaces: bool) -> tuple[Change, ...]:
-        path = self._free(dataset, leaf)
-        table = files.conform(table, dataset)
-        if not len(table):
-            empty = (Change(Place(dataset, leaf), True, ()),) if replaces else ()
-            return (*empty, *(self._contents(leaf, {}, replaces=True) if replaces and dataset == "light_curve" else ()))
-        order = files.sort_order(table, files.ORDERS[dataset])
-        if (order[1:] < order[:-1]).any():
-            table = table.take(pa.array(order))
-        strays, cells = _whereabouts(table, dataset, leaf)
-        files.write(self.folder / path, [table], dataset)
-        change = Change(Place(dataset, leaf), replaces, (self._describe(path, dataset, strays, tuple(cells.items())),))
-        if dataset != "light_curve":
-            return (change,)
-        counts: dict[int, int] = {}
-        _count(counts, table["catalog_id"].to_numpy())
-        return (change, *self._contents(leaf, counts, replaces=replaces))
-
-    def _contents(self, leaf: Leaf | None, counts: Mapping[int, int], *, replaces: bool) -> tuple[Change, ...]:
-        """Write which catalogs a leaf's new file has rows of."""
-        if not counts:
-            return (Change(Place("contents", leaf), True, ()),) if replaces else ()
-        ids = np.array(sorted(counts), np.int64)
-        table = pa.table({"catalog_id": ids, "rows": np.array([counts[number] for number in ids.tolist()], np.int64)})
-        path = self._free("contents", leaf)
-        files.write(self.folder / path, [table], "contents")
-        return (Change(Place("contents", leaf), replaces, (self._describe(path, "contents"),)),)
-
-    def _describe(self, path: str, dataset: str, strays: tuple[int, ...] = (), cells: tuple[tuple[int, int], ...] = ()) -> StoredFile:
-        return files.describe(self.folder / path, path, dataset)._replace(strays=strays, cells=cells)
-
-    def _free(self, dataset: str, leaf: Leaf | None) -> str:
-        more = 0
-        while (self.folder / file_path(dataset, leaf, self.number, more)).exists():
-            more += 1
-        return file_path(dataset, leaf, self.number, more)
+from ezarchive.store.writer import Change, Writer, cells_of
 
 
 class Builder:
@@ -266,8 +153,8 @@ class Builder:
     def _part(self, path: Path, dataset: str, child: Leaf) -> tuple[Change, ...]:
         parts = _of_leaf(path, dataset, child)
         if dataset == "light_curve":
-            return self.writer._stream(child, parts, replaces=False)
-        return self.writer._write(dataset, child, pa.concat_tables([files.schema(dataset).empty_table(), *parts]), replaces=False)
+            return self.writer.stream(child, parts, replaces=False)
+        return self.writer.write(dataset, child, pa.concat_tables([files.schema(dataset).empty_table(), *parts]), replaces=False)
 
     def too_large(self, rows_per_partition: int) -> list[Leaf]:
         """Return the leaves with more rows of light curves that can be divided, in order."""
@@ -363,70 +250,16 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _cells(table: pa.Table, dataset: str) -> np.ndarray | None:
-    """Return the order-29 cells that say in which leaf rows belong."""
-    if dataset in HATS_DATASETS:
-        return table["_healpix_29"].to_numpy()
-    return table["site"].to_numpy() << _SITE_SHIFT if dataset == "sites" else None
-
-
-def _whereabouts(table: pa.Table, dataset: str, leaf: Leaf | None) -> tuple[tuple[int, ...], dict[int, int]]:
-    """Return the strays among the rows and how many rows lie in each cell of the map.
-
-    Raises
-    ------
-    InputError
-        If a row belongs to another leaf.
-    """
-    cells = _cells(table, dataset)
-    if cells is None or leaf is None:
-        return (), {}
-    low, high = leaf.cells
-    if len(cells) and (cells.min() < low or cells.max() >= high):
-        where = "site" if dataset == "sites" else "_healpix_29"
-        raise InputError(f"table of {dataset}: column {where!r} must lie in the leaf {tuple(leaf)}, found {cells.min()} to {cells.max()}")
-    counts: dict[int, int] = {}
-    if dataset in HATS_DATASETS:
-        _count(counts, cells >> 2 * (29 - files.MAP_ORDER))
-    strays: tuple[int, ...] = ()
-    if dataset in ("objects", "object_filters"):
-        ids = table["object_id"].to_numpy()
-        first, last = leaf.range
-        strays = tuple(np.unique(ids[(ids < first) | (ids >= last)] >> 35).tolist())
-    return strays, dict(sorted(counts.items()))
-
-
-def _count(counts: dict[int, int], values: np.ndarray) -> None:
-    """Add to the counts how often each value occurs."""
-    found, numbers = np.unique(values, return_counts=True)
-    for value, number in zip(found.tolist(), numbers.tolist(), strict=True):
-        counts[value] = counts.get(value, 0) + number
-
-
-def _watched(tables: Iterable[pa.Table], leaf: Leaf, counts: dict[int, int], cells: dict[int, int]) -> Iterator[pa.Table]:
-    """Pass tables on, check their places and order, and count."""
-    last = -1
-    for table in tables:
-        if not len(table):
-            continue
-        _, found = _whereabouts(table, "light_curve", leaf)
-        for cell, rows in found.items():
-            cells[cell] = cells.get(cell, 0) + rows
-        ids = table["object_id"].to_numpy()
-        if ids[0] < last or not files.is_sorted(table, files.ORDERS["light_curve"]):
-            raise InputError(f"light curves of leaf {tuple(leaf)}: must come sorted by {', '.join(files.ORDERS['light_curve'])}")
-        last = int(ids[-1])
-        _count(counts, table["catalog_id"].to_numpy())
-        yield table
-
-
 def _of_leaf(path: Path, dataset: str, leaf: Leaf) -> Iterator[pa.Table]:
     """Yield the rows of one file that lie in a leaf."""
     low, high = leaf.cells
     with files.open_file(path) as stream:
         for group in range(stream.metadata.num_row_groups):
             table = files.read_groups(stream, path, [group])
-            cells = _cells(table, dataset)
+            cells = cells_of(table, dataset)
             inside = (cells >= low) & (cells < high)
             if inside.any():
                 yield table if inside.all() and dataset == "light_curve" else files.decoded(table.filter(pa.array(inside)))
+
+
+__all__ = ["Builder", "Change", "Writer", "clean"]

@@ -143,8 +143,17 @@ def write_skymap(path: Path, stored: Iterable[StoredFile]) -> None:
             counts[cell] = counts.get(cell, 0) + rows
     cells = np.array(sorted(counts), np.int64)
     values = np.array([counts[cell] for cell in cells.tolist()], np.int64)
-    table = fits.BinTableHDU.from_columns([fits.Column("PIXEL", "K", array=cells), fits.Column("VALUE", "K", array=values)], name="xtension")
-    cards = {"PIXTYPE": "HEALPIX", "INDXSCHM": "EXPLICIT", "ORDERING": "NESTED", "COORDSYS": "C", "NSIDE": 2**MAP_ORDER, "OBS_NPIX": len(cells)}
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("PIXEL", "K", array=cells), fits.Column("VALUE", "K", array=values)], name="xtension"
+    )
+    cards = {
+        "PIXTYPE": "HEALPIX",
+        "INDXSCHM": "EXPLICIT",
+        "ORDERING": "NESTED",
+        "COORDSYS": "C",
+        "NSIDE": 2**MAP_ORDER,
+        "OBS_NPIX": len(cells),
+    }
     table.header.update(cards)
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
 
@@ -188,7 +197,10 @@ def votable(columns: tuple[Column, ...]) -> str:
         kind = 'datatype="unicodeChar" arraysize="*"' if column.dtype == "str" else f'datatype="{_VOTABLE_TYPES[column.dtype]}"'
         unit = f" unit={quoteattr(_vounit(column.unit))}" if column.unit else ""
         ucd = f" ucd={quoteattr(column.ucd)}" if column.ucd else ""
-        lines += [f"<FIELD name={quoteattr(column.name)} {kind}{unit}{ucd}>", f"<DESCRIPTION>{escape(column.description)}</DESCRIPTION></FIELD>"]
+        lines += [
+            f"<FIELD name={quoteattr(column.name)} {kind}{unit}{ucd}>",
+            f"<DESCRIPTION>{escape(column.description)}</DESCRIPTION></FIELD>",
+        ]
     return "\n".join([*lines, "</TABLE>", "</RESOURCE>", "</VOTABLE>", ""])
 
 

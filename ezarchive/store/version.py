@@ -233,7 +233,7 @@ class Version:
         return self._table("ambiguous")
 
     def conservation(self) -> pa.Table:
-        """Return for each catalog in the store how many rows it has, and where they are: ``catalog_id rows light_curve orphans unplaced``."""
+        """Return for each catalog in the store its rows and where they are: ``catalog_id rows light_curve orphans unplaced``."""
         return self._table("conservation")
 
     def _table(self, name: str) -> pa.Table:
