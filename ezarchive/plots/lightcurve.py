@@ -1,8 +1,9 @@
-"""Light curves as figures: one colour a filter, one marker a telescope."""
+"""Light curves as figures: colours and markers by filter and telescope, limits as triangles."""
 
 # ruff: noqa: PLC0415 - importing this module must not import matplotlib
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ezarchive.columns import lookup
 from ezarchive.errors import InputError
+from ezarchive.magnitudes import AB_MICROJANSKY, MAG_PER_RELATIVE_ERROR
 from ezarchive.plots.common import colours, numbers
 
 if TYPE_CHECKING:
@@ -19,11 +21,17 @@ if TYPE_CHECKING:
 
 QUANTITIES = ("mag", "mag_inst", "flux", "flux_ujy")
 """Columns of a light curve that `light_curve` draws."""
+COLOUR_BY = ("filter", "telname")
+"""What the colours can stand for; the markers stand for the other."""
+LEAST_SNR = 3.0
+"""Forced measurements of less are drawn as limits where magnitudes are drawn."""
 
 _MARKERS = ("o", "s", "^", "D", "P", "X", "p", "*", "<", ">", "h")
+_MANY = 400
+_ROUND = 0.5
 
 
-class _Curve(NamedTuple):
+class Curve(NamedTuple):
     """A light curve as plain arrays; NaN where missing."""
 
     mjd: NDArray[np.float64]
@@ -32,19 +40,61 @@ class _Curve(NamedTuple):
     limit: NDArray[np.float64]
     band: NDArray[np.str_]
     telescope: NDArray[np.str_]
+    forced: NDArray[np.bool_]
 
-    def select(self, chosen: NDArray[np.bool_]) -> _Curve:
-        return _Curve(*(part[chosen] for part in self))
+    def select(self, chosen: NDArray[np.bool_]) -> Curve:
+        """Return some of the rows."""
+        return Curve(*(part[chosen] for part in self))
+
+    def moved(self, offsets: Mapping[str, float]) -> Curve:
+        """Return the curve with an offset added to the values and limits of each filter."""
+        added = np.array([offsets.get(str(band), 0.0) for band in self.band])
+        return self._replace(value=self.value + added, limit=self.limit + added)
 
 
-def light_curve(table: Table, *, truth: Table | None = None, y: str | None = None, title: str | None = None) -> Figure:
-    """Draw a light curve: one colour a filter, one marker a telescope, error bars, limits as open triangles.
+class Style(NamedTuple):
+    """What the colours and the markers stand for."""
+
+    colour_by: str
+    hues: dict[str, Any]
+    markers: dict[str, str]
+    size: float
+
+    @classmethod
+    def of(cls, curve: Curve, colour_by: str = "filter", more: Curve | None = None) -> Style:
+        """Choose colours and markers for the names in a curve, and in one more."""
+        if colour_by not in COLOUR_BY:
+            raise InputError(f"colour_by {colour_by!r}: must be one of {', '.join(COLOUR_BY)}")
+        bands = sorted(set(curve.band) | (set() if more is None else set(more.band)))
+        names = {"filter": bands, "telname": sorted(set(curve.telescope))}
+        coloured = names.pop(colour_by)
+        (marked,) = names.values()
+        markers = {name: _MARKERS[i % len(_MARKERS)] for i, name in enumerate(marked)}
+        return cls(colour_by, dict(zip(coloured, colours(len(coloured)), strict=True)), markers, 4.5 if len(curve.mjd) <= _MANY else 3.0)
+
+    def names(self, curve: Curve) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+        """Return what colour and marker of each row stand for."""
+        return (curve.band, curve.telescope) if self.colour_by == "filter" else (curve.telescope, curve.band)
+
+
+def light_curve(
+    table: Table,
+    *,
+    truth: Table | None = None,
+    y: str | None = None,
+    title: str | None = None,
+    colour_by: str = "filter",
+    offsets: Mapping[str, float] | str | None = None,
+    limits: bool = True,
+) -> Figure:
+    """Draw a light curve: error bars, one colour a filter, one marker a telescope (or the other way), limits as open triangles.
 
     Parameters
     ----------
     table : Table
-        Columns of `columns.LIGHT_CURVE`: ``mjd_mid``, the quantity and its error; ``filter``, ``telname``, ``kind`` and ``mag_limit``
-        where present. Rows of ``kind`` limit, and forced ones without a magnitude, are drawn at ``mag_limit``.
+        Columns of `columns.LIGHT_CURVE`: ``mjd_mid``, the quantity and its error; ``filter``, ``telname``, ``kind``, ``mag_limit`` and
+        ``flux_limit`` where present. Detections are filled, forced measurements open. Rows of ``kind`` limit, forced ones without a
+        magnitude, and forced ones of S/N below `LEAST_SNR` where magnitudes are drawn, stand at their limit.
     truth : Table, optional
         What is known to be true: ``mjd_mid``, ``filter`` and the quantity, as ``<y>_true`` or ``<y>``. Drawn as a thin line
         where it has more rows than ``table``, else as open circles.
@@ -52,6 +102,13 @@ def light_curve(table: Table, *, truth: Table | None = None, y: str | None = Non
         One of `QUANTITIES`. By default ``mag`` where any row is calibrated, else ``mag_inst``.
     title : str, optional
         Above the axes.
+    colour_by : {"filter", "telname"}
+        What the colours stand for.
+    offsets : mapping or "auto", optional
+        Filter -> what is added to its values, so that curves lie apart; the legend tells it. ``"auto"`` chooses them, in steps of half
+        a magnitude (of magnitudes only).
+    limits : bool
+        Whether limits are drawn.
 
     Returns
     -------
@@ -61,30 +118,31 @@ def light_curve(table: Table, *, truth: Table | None = None, y: str | None = Non
     Raises
     ------
     InputError
-        If ``y`` is none of these, or the table lacks a column.
+        If ``y`` or ``colour_by`` is none of these, an offset is of a filter that is not there, or the table lacks a column.
     """
     from matplotlib.figure import Figure
 
-    y = _default_quantity(table) if y is None else y
-    if y not in QUANTITIES:
-        raise InputError(f"y {y!r}: must be one of {', '.join(QUANTITIES)}")
-    curve = _curve(table, y, y)
-    expected = _curve(truth, y, f"{y}_true" if f"{y}_true" in truth.colnames else y) if truth is not None else None
+    y = quantity_of(table) if y is None else y
+    curve = curve_of(table, y)
+    if not limits:
+        curve = curve._replace(limit=np.full(len(curve.limit), np.nan))
+    expected = curve_of(truth, y, f"{y}_true" if f"{y}_true" in truth.colnames else y) if truth is not None else None
+    added = _offsets(offsets, curve, y)
+    curve, expected = curve.moved(added), None if expected is None else expected.moved(added)
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    bands = sorted(set(curve.band) | (set(expected.band) if expected is not None else set()))
-    hues = dict(zip(bands, colours(len(bands)), strict=True))
-    markers = {name: _MARKERS[i % len(_MARKERS)] for i, name in enumerate(sorted(set(curve.telescope)))}
-    offset = _offset(curve, expected)
+    style = Style.of(curve, colour_by, expected)
+    start = _first_day(curve, expected)
     if expected is not None:
-        _draw_truth(axes, expected, hues, offset, as_line=len(expected.mjd) > len(curve.mjd))
-    _draw_points(axes, curve, hues, markers, offset)
-    _label_axes(axes, y, offset, _unit(table, y), title)
-    _legend(figure, curve, hues, markers, expected)
+        _draw_truth(axes, expected, style, start, as_line=len(expected.mjd) > len(curve.mjd))
+    draw_points(axes, curve, style, curve.mjd - start)
+    _label_axes(axes, y, start, _unit(table, y), title)
+    legend(figure, curve, style, offsets=added, truth=None if expected is None else len(expected.mjd) > len(curve.mjd))
     return figure
 
 
-def _default_quantity(table: Table) -> str:
+def quantity_of(table: Table) -> str:
+    """Return what is drawn of a table unless told otherwise: calibrated magnitudes where there are any."""
     return "mag" if "mag" in table.colnames and np.isfinite(numbers(table["mag"])).any() else "mag_inst"
 
 
@@ -94,49 +152,123 @@ def _texts(table: Table, name: str) -> NDArray[np.str_]:
     return np.array(["" if value is None or value is np.ma.masked else str(value) for value in table[name]], dtype=str)
 
 
-def _curve(table: Table, y: str, column: str) -> _Curve:
+def curve_of(table: Table, y: str, column: str | None = None) -> Curve:
+    """Return a table as plain arrays.
+
+    Parameters
+    ----------
+    table : Table
+        As of `light_curve`.
+    y : str
+        One of `QUANTITIES`.
+    column : str, optional
+        That holds it, by default of the same name.
+
+    Raises
+    ------
+    InputError
+        If the quantity is unknown, or the table lacks a column.
+    """
+    if y not in QUANTITIES:
+        raise InputError(f"y {y!r}: must be one of {', '.join(QUANTITIES)}")
+    column = y if column is None else column
     for name in ("mjd_mid", column):
         if name not in table.colnames:
             raise InputError(f"table: lacks the column {name!r}; it holds {', '.join(table.colnames)}")
-    missing = np.full(len(table), np.nan)
     value = numbers(table[column])
-    error = numbers(table[f"{y}_err"]) if f"{y}_err" in table.colnames and column == y else missing
-    limit = numbers(table["mag_limit"]) if y == "mag" and "mag_limit" in table.colnames else missing
+    error = numbers(table[f"{y}_err"]) if f"{y}_err" in table.colnames and column == y else np.full(len(table), np.nan)
     kind = _texts(table, "kind")
     value = np.where((kind == "limit") | ~np.isfinite(value), np.nan, value)
+    if y.startswith("mag"):
+        # In magnitudes a measurement of noise is a random number: its limit says what is known.
+        value = np.where((kind == "forced") & (error > MAG_PER_RELATIVE_ERROR / LEAST_SNR), np.nan, value)
     # A detection without a magnitude lacks a zero point; it is no upper limit.
-    limit = np.where(np.isnan(value) & (kind != "detection"), limit, np.nan)
-    return _Curve(numbers(table["mjd_mid"]), value, error, limit, _texts(table, "filter"), _texts(table, "telname"))
+    limit = np.where(np.isnan(value) & (kind != "detection"), _limits(table, y, value), np.nan)
+    return Curve(numbers(table["mjd_mid"]), value, error, limit, _texts(table, "filter"), _texts(table, "telname"), kind == "forced")
 
 
-def _offset(curve: _Curve, expected: _Curve | None) -> int:
+def _limits(table: Table, y: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    if y == "mag" and "mag_limit" in table.colnames:
+        return numbers(table["mag_limit"])
+    if y == "flux_ujy" and "mag_limit" in table.colnames and np.isfinite(value).any():
+        return 10 ** (-0.4 * (numbers(table["mag_limit"]) - AB_MICROJANSKY))
+    if y in ("flux", "mag_inst") and "flux_limit" in table.colnames:
+        flux = numbers(table["flux_limit"])
+        return flux if y == "flux" else -2.5 * np.log10(np.where(flux > 0, flux, np.nan))
+    return np.full(len(table), np.nan)
+
+
+def _offsets(offsets: Mapping[str, float] | str | None, curve: Curve, y: str) -> dict[str, float]:
+    """Return what is added to each filter."""
+    bands = [str(band) for band in np.unique(curve.band)]
+    if offsets is None:
+        return {}
+    if isinstance(offsets, str):
+        if offsets != "auto" or not y.startswith("mag"):
+            raise InputError(f"offsets {offsets!r}: must map filters to numbers, or be 'auto' with magnitudes; y is {y!r}")
+        return _spread(curve, bands)
+    for band, value in offsets.items():
+        if band not in bands:
+            raise InputError(f"offsets: names the filter {band!r}; the light curve has {', '.join(map(repr, bands))}")
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+            raise InputError(f"offsets: holds {value!r} for filter {band!r}; must be a finite number")
+    return {band: float(value) for band, value in offsets.items() if value}
+
+
+def _spread(curve: Curve, bands: list[str]) -> dict[str, float]:
+    """Choose offsets, multiples of half a magnitude, so that the filters lie one below the other in the order of brightness."""
+    ranges = {}
+    for band in bands:
+        found = curve.value[(curve.band == band) & np.isfinite(curve.value)]
+        if found.size:
+            ranges[band] = np.quantile(found, (0.02, 0.98))
+    added, floor = {}, None
+    for band, (bright, faint) in sorted(ranges.items(), key=lambda item: item[1][0]):
+        needed = 0.0 if floor is None else max(0.0, floor - bright + 0.1)
+        step = float(np.ceil(needed / _ROUND) * _ROUND)
+        if step:
+            added[band] = step
+        floor = faint + step
+    return added
+
+
+def _first_day(curve: Curve, expected: Curve | None) -> int:
     times = curve.mjd if expected is None else np.concatenate([curve.mjd, expected.mjd])
     return int(np.floor(np.nanmin(times))) if np.isfinite(times).any() else 0
 
 
-def _draw_points(axes: Axes, curve: _Curve, hues: dict[str, Any], markers: dict[str, str], offset: int) -> None:
-    for band, colour in hues.items():
-        for telescope, marker in markers.items():
-            part = curve.select((curve.band == band) & (curve.telescope == telescope))
-            seen = np.isfinite(part.value) & np.isfinite(part.mjd)
-            if seen.any():
-                x, error = part.mjd[seen] - offset, np.nan_to_num(part.error[seen], posinf=0)
-                axes.errorbar(x, part.value[seen], error, fmt=marker, color=colour, ms=4.5, mew=0, elinewidth=0.9, zorder=3)
-            limited = np.isfinite(part.limit) & np.isfinite(part.mjd)
-            if limited.any():
-                x = part.mjd[limited] - offset
-                axes.plot(x, part.limit[limited], "v", mfc="none", mec=colour, ms=6, mew=0.9, ls="none", zorder=2)
+def draw_points(axes: Axes, curve: Curve, style: Style, x: NDArray[np.float64]) -> None:
+    """Draw measurements with their error bars, and limits as triangles, at some abscissae."""
+    coloured, marked = style.names(curve)
+    for name, colour in style.hues.items():
+        limited = (coloured == name) & np.isfinite(curve.limit) & np.isfinite(x)
+        if limited.any():
+            many = limited.sum() > _MANY
+            axes.plot(
+                x[limited], curve.limit[limited], "v", mfc="none", mec=colour, ms=style.size + 1.5, mew=0.5 if many else 0.9, ls="none",
+                alpha=0.5 if many else 0.9, zorder=2,
+            )  # fmt: skip
+        for other, marker in style.markers.items():
+            for forced in (False, True):
+                seen = (coloured == name) & (marked == other) & np.isfinite(curve.value) & np.isfinite(x) & (curve.forced == forced)
+                if seen.any():
+                    face = {"mfc": "white", "mec": colour, "mew": 0.9} if forced else {"mew": 0}
+                    error = np.nan_to_num(curve.error[seen], posinf=0)
+                    axes.errorbar(
+                        x[seen], curve.value[seen], error, fmt=marker, color=colour, ms=style.size, elinewidth=0.9, zorder=3, **face
+                    )
 
 
-def _draw_truth(axes: Axes, truth: _Curve, hues: dict[str, Any], offset: int, *, as_line: bool) -> None:
+def _draw_truth(axes: Axes, truth: Curve, style: Style, start: int, *, as_line: bool) -> None:
     for band in sorted(set(truth.band)):
+        colour = style.hues[band] if style.colour_by == "filter" else "0.35"
         part = truth.select((truth.band == band) & np.isfinite(truth.value) & np.isfinite(truth.mjd))
         part = part.select(np.argsort(part.mjd, kind="stable"))
-        x = part.mjd - offset
+        x = part.mjd - start
         if as_line:
-            axes.plot(x, part.value, "-", color=hues[band], lw=0.8, alpha=0.7, zorder=1)
+            axes.plot(x, part.value, "-", color=colour, lw=0.8, alpha=0.7, zorder=1)
         else:
-            axes.plot(x, part.value, "o", mfc="none", mec=hues[band], ms=9, mew=0.7, ls="none", alpha=0.8, zorder=1)
+            axes.plot(x, part.value, "o", mfc="none", mec=colour, ms=9, mew=0.7, ls="none", alpha=0.8, zorder=1)
 
 
 def _unit(table: Table, y: str) -> str:
@@ -144,34 +276,64 @@ def _unit(table: Table, y: str) -> str:
     return {"uJy": "µJy", "ct / s": "count / s", "count/s": "count / s"}.get(str(unit), str(unit))
 
 
-def _label_axes(axes: Axes, y: str, offset: int, unit: str, title: str | None) -> None:
-    names = {"mag": "magnitude", "mag_inst": "instrumental magnitude", "flux": "flux", "flux_ujy": "flux density"}
-    date = np.datetime64("1858-11-17") + np.timedelta64(offset, "D")
-    axes.set_xlabel(f"MJD $-$ {offset} (days since {date} 0 h UTC)" if offset else "MJD")
-    axes.set_ylabel(f"{names[y]} ({unit})")
-    axes.margins(x=0.03, y=0.08)
+def _label_axes(axes: Axes, y: str, start: int, unit: str, title: str | None) -> None:
+    date = np.datetime64("1858-11-17") + np.timedelta64(start, "D")
+    axes.set_xlabel(f"MJD $-$ {start} (days since {date} 0 h UTC)" if start else "MJD")
+    axes.margins(x=0.03)
     axes.ticklabel_format(axis="both", useOffset=False)
-    axes.grid(color="0.9", lw=0.6)
-    axes.set_axisbelow(True)
-    if y.startswith("mag"):
-        axes.invert_yaxis()
-    if not axes.has_data():
-        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color="0.4")
+    finish_axes(axes, y, unit)
     if title:
         axes.set_title(title)
 
 
-def _legend(figure: Figure, curve: _Curve, hues: dict[str, Any], markers: dict[str, str], truth: _Curve | None) -> None:
+def finish_axes(axes: Axes, y: str, unit: str) -> None:
+    """Label the ordinate, turn magnitudes down, draw the grid."""
+    names = {"mag": "magnitude", "mag_inst": "instrumental magnitude", "flux": "flux", "flux_ujy": "flux density"}
+    axes.set_ylabel(f"{names[y]} ({unit})")
+    axes.margins(y=0.08)
+    axes.grid(color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
+    if y.startswith("mag"):
+        axes.invert_yaxis()
+    elif axes.has_data() and axes.get_ylim()[0] < 0 < axes.get_ylim()[1]:
+        axes.axhline(0, color="0.5", lw=0.8, zorder=0)
+    if not axes.has_data():
+        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color="0.4")
+
+
+def legend(
+    figure: Figure,
+    curve: Curve,
+    style: Style,
+    *,
+    offsets: Mapping[str, float] | None = None,
+    truth: bool | None = None,
+    line: str = "truth",
+) -> None:
+    """Tell beside the axes what colours, markers and triangles mean; ``truth``: whether it is a line, None without one."""
     from matplotlib.lines import Line2D
 
-    entries = [Line2D([], [], marker="o", ls="none", ms=6, mew=0, color=colour, label=band) for band, colour in hues.items() if band]
+    def label(name: str, *, band: bool) -> str:
+        added = (offsets or {}).get(name, 0.0) if band else 0.0
+        return f"{name} {'+' if added > 0 else '−'} {abs(added):g}" if added else name
+
+    by_filter = style.colour_by == "filter"
+    entries = [
+        Line2D([], [], marker="o", ls="none", ms=6, mew=0, color=colour, label=label(name, band=by_filter))
+        for name, colour in style.hues.items()
+        if name
+    ]
     grey = {"ls": "none", "color": "0.35"}
-    entries += [Line2D([], [], marker=marker, ms=5, label=name, **grey) for name, marker in markers.items() if name]
+    entries += [
+        Line2D([], [], marker=marker, ms=5, label=label(name, band=not by_filter), **grey) for name, marker in style.markers.items() if name
+    ]
+    if (curve.forced & np.isfinite(curve.value)).any():
+        entries.append(Line2D([], [], marker="o", mfc="white", ms=5, label="forced", **grey))
     if np.isfinite(curve.limit).any():
         entries.append(Line2D([], [], marker="v", mfc="none", ms=6, label="5σ limit", **grey))
-    if truth is not None and len(truth.mjd) > len(curve.mjd):
-        entries.append(Line2D([], [], color="0.35", lw=0.8, label="truth"))
-    elif truth is not None:
-        entries.append(Line2D([], [], marker="o", mfc="none", ms=9, mew=0.7, label="truth", **grey))
+    if truth:
+        entries.append(Line2D([], [], color="0.35", lw=0.8, label=line))
+    elif truth is False:
+        entries.append(Line2D([], [], marker="o", mfc="none", ms=9, mew=0.7, label=line, **grey))
     if entries:
         figure.legend(handles=entries, loc="outside right upper", frameon=False, ncols=1 + len(entries) // 22)
