@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from astropy.table import QTable
-
-from ezarchive import ask, batch, calibrate, config, driver, forced, index, verify
+from ezarchive import ask, batch, calibrate, config, differential, driver, forced, index, verify
+from ezarchive.catalogs.curvetable import LightCurveTable
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
 from ezarchive.database.session import Database
 from ezarchive.errors import ArchiveExistsError, ConfigError
 from ezarchive.frames import layout
+from ezarchive.lightcurves import query as curves
 
 
 class Archive:
@@ -146,9 +146,13 @@ class Archive:
         """Find the zero points of measured frames from stars of known magnitudes; see `ezarchive.calibrate.calibrate`."""
         return calibrate.calibrate(self, frames, **options)
 
-    def light_curve(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> QTable:
-        """Return the light curve at a position; see `ezarchive.ask.light_curve`."""
-        return ask.light_curve(self, position, radius, **options)
+    def differential(self, frames: Any = None, **options: Any) -> differential.DifferentialReport:
+        """Find the zero points of frames from the constant stars that they share; see `ezarchive.differential.differential`."""
+        return differential.differential(self, frames, **options)
+
+    def light_curve(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> LightCurveTable:
+        """Return the light curve of an object or at a position; see `ezarchive.lightcurves.query.light_curve`."""
+        return curves.light_curve(self, position, radius, **options)
 
     def sql(self, query: str, parameters: Any = None, **options: Any) -> QueryResult:
         """Answer a SQL query over frames, catalogs and measurements; see `ezarchive.ask.sql`."""

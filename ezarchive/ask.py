@@ -1,4 +1,4 @@
-"""Questions over the database and the catalogs together: SQL, and the light curve of a place."""
+"""Questions over the database and the catalogs together: SQL, runs, what failed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from astropy.table import QTable
 from astropy.utils.masked import Masked
 
 from ezarchive import sky
-from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sql import Engine
 from ezarchive.catalogs.views import ELLIPTICAL
 from ezarchive.columns import DEFAULT_APERTURE
-from ezarchive.database import audit, queries, runs, tables, zeropoints
-from ezarchive.errors import InputError, UnknownNameError
+from ezarchive.database import audit, runs, tables, zeropoints
+from ezarchive.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
@@ -73,62 +72,6 @@ def sql(
         return engine.query(query, parameters)
 
 
-def light_curve(
-    archive: Archive,
-    position: Any,
-    radius: Any = "2 arcsec",
-    *,
-    aperture: Any = DEFAULT_APERTURE,
-    filter: str | Sequence[str] | None = None,
-    telname: str | Sequence[str] | None = None,
-    method: str | None = None,
-    run: int | None = None,
-) -> QTable:
-    """Return the light curve at a position: the nearest source on every frame that covers it.
-
-    Parameters
-    ----------
-    archive : Archive
-    position : SkyCoord, (ra, dec) in degrees, or str
-        ICRS; a string as ``"21:45:00 -77:15:44"`` or ``"326.25 -77.26"``.
-    radius : Quantity or str
-        Largest separation, with its unit.
-    aperture : float, Quantity or str
-        Diameter; a number counts arcsec. Catalogs without such an aperture have no rows here, which ``meta["notes"]`` tells. Of no
-        account for ellipses.
-    filter, telname : str or sequence of str, optional
-        Only these (globs allowed).
-    method : str, optional
-        Only catalogs of this method. With ``"elliptical"`` (or a ``run`` of that method) the points are of forced ellipses, calibrated with
-        the zero point of ``AUTO``, ``aperture_arcsec`` masked; else ellipses are left out, which ``meta["notes"]`` tells.
-    run : int, optional
-        The catalogs of this run instead of each frame's current one.
-
-    Returns
-    -------
-    QTable
-        ``columns.LIGHT_CURVE`` with units (time, filter, telescope, flux and magnitude first), then ``separation`` (arcsec) and
-        ``n_within`` (how many other sources of the frame lay within the radius); sorted by time. A frame without a source there has no row.
-
-    Raises
-    ------
-    InputError
-        If the position cannot be read, or the radius has no unit or is not positive.
-    UnknownNameError
-        If a filter, a telescope or a run does not exist, or there is no run of the method.
-    """
-    ra, dec = sky.parse_position(position)
-    radius_deg = sky.parse_angle(radius, "radius")
-    if not 0 < radius_deg <= 1:
-        raise InputError(f"radius={radius!r}: must be more than 0 and at most 1 degree")
-    names = {key: _listed(value) for key, value in (("filter", filter), ("telname", telname)) if value is not None}
-    with archive.database.connect() as conn:
-        wanted = queries.FrameQuery(names=names, cone=(ra, dec, radius_deg), available=False)
-        frame_ids = [frame.frame_id for frame in queries.search(conn, wanted)]
-    with _engine(archive, aperture=aperture, method=method, run=run, frame_ids=frame_ids) as engine:
-        return lightcurve.light_curve(engine, ra, dec, radius_deg)
-
-
 def quarantine(archive: Archive, *, resolved: bool = False) -> QueryResult:
     """Return what could not be read or measured, and why.
 
@@ -173,10 +116,6 @@ def _plain(table: QTable) -> Iterator[tuple[str, Any]]:
 def _rows(rows: list[dict[str, Any]], names: Sequence[str]) -> QueryResult:
     plain = [{name: json.dumps(row[name]) if isinstance(row[name], (dict, list)) else row[name] for name in names} for row in rows]
     return QueryResult(pa.table({name: pa.array([row[name] for row in plain]) for name in names}))
-
-
-def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _engine(archive: Archive, *, aperture: Any, method: str | None, run: int | None, frame_ids: list[int] | None = None) -> Engine:

@@ -6,21 +6,16 @@ from collections.abc import Sequence
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable
+from astropy.utils.masked import Masked
 
+from ezarchive.catalogs.curvetable import FORMATS, LightCurveTable
+from ezarchive.catalogs.result import QueryResult
 from ezarchive.catalogs.sql import Engine
 from ezarchive.columns import LIGHT_CURVE
 from ezarchive.errors import InputError
 
 _FIRST = ("mjd_mid", "filter", "telname", "flux", "flux_err", "mag", "mag_err", "snr", "flags", "frame_id")
 """The columns that people look at, which come first in the table."""
-
-_FORMATS = {
-    "mjd_mid": ".6f", "ra": ".6f", "dec": ".6f", "flux": ".6g", "flux_err": ".4g", "mag_inst": ".4f", "mag_inst_err": ".4f", "mag": ".4f",
-    "mag_err": ".4f", "flux_ujy": ".6g", "flux_ujy_err": ".4g", "mag_limit": ".3f", "snr": ".1f", "separation": ".3f", "zero_point": ".4f",
-    "zero_point_err": ".4f",
-}  # fmt: skip
-"""How many digits are printed; the values keep all of theirs."""
 
 _COLUMNS = ", ".join(f'lc."{column.name}"' for column in LIGHT_CURVE)
 
@@ -37,6 +32,14 @@ ORDER BY mjd_mid NULLS LAST, near.frame_id, near.catalog_id
 """
 
 
+OBJECT_QUERY = f"""
+SELECT {_COLUMNS}, angular_separation(lc.ra, lc.dec, $ra, $dec) * 3600 AS separation, CAST(NULL AS BIGINT) AS n_within
+FROM light_curve lc WHERE lc.object_id = $object_id
+ORDER BY lc.mjd_mid NULLS LAST, lc.frame_id, lc.catalog_id
+"""
+"""All measurements of an object, for `as_curve`."""
+
+
 def light_curve(
     engine: Engine,
     ra: float,
@@ -46,7 +49,7 @@ def light_curve(
     aperture: float | None = None,
     filters: Sequence[str] | None = None,
     kind: str | None = None,
-) -> QTable:
+) -> LightCurveTable:
     """Return the light curve of a position.
 
     On each frame (and for each method that measured it) the source nearest to the position counts, if one lies within the radius; of two
@@ -69,7 +72,7 @@ def light_curve(
 
     Returns
     -------
-    QTable
+    LightCurveTable
         The columns of ``columns.LIGHT_CURVE`` (time, filter, telescope, flux and magnitude first) with units, masked where NULL,
         then ``separation`` (arcsec) from the position and ``n_within``, how many other sources of the same frame lay within the
         radius. Sorted by ``mjd_mid`` (MJD UTC). ``meta`` holds
@@ -101,21 +104,57 @@ def light_curve(
         values["kind"] = kind
     diameter = engine.aperture if aperture is None else float(aperture)
     found = engine.query(_QUERY.format(more=more), values, aperture=diameter)
-    table = found.to_table()
-    table["separation"] = u.Quantity(table["separation"], u.arcsec)
-    table["separation"].info.description = "distance from the position"
-    table["n_within"].info.description = "other sources of the same frame within the radius"
-    table = table[[*_FIRST, *(name for name in table.colnames if name not in _FIRST)]]
-    for name, digits in _FORMATS.items():
-        table[name].info.format = digits
+    table = as_curve(found, ra, dec, None if engine.ellipses else diameter)
+    table.meta["radius"] = u.Quantity(radius_deg * 3600, u.arcsec)
+    return table
+
+
+def as_curve(found: QueryResult, ra: float, dec: float, aperture: float | None) -> LightCurveTable:
+    """Return the rows of a query as a light curve.
+
+    Parameters
+    ----------
+    found : QueryResult
+        The columns of ``columns.LIGHT_CURVE``, ``separation`` and ``n_within``.
+    ra, dec : float
+        Of the source, ICRS degrees.
+    aperture : float or None
+        Diameter, arcsec; None of ellipses.
+
+    Returns
+    -------
+    LightCurveTable
+        ``meta`` holds ``ra``, ``dec``, ``aperture`` and ``notes``.
+    """
+    table = arranged(found)
     table.meta.update(
         ra=u.Quantity(ra, u.deg),
         dec=u.Quantity(dec, u.deg),
-        radius=u.Quantity(radius_deg * 3600, u.arcsec),
-        aperture=None if engine.ellipses else u.Quantity(diameter, u.arcsec),
+        aperture=None if aperture is None else u.Quantity(aperture, u.arcsec),
         notes=found.notes,
     )
     return table
+
+
+def arranged(found: QueryResult) -> LightCurveTable:
+    """Return rows of a query with what people look at in front."""
+    table = LightCurveTable(found.to_table(), copy=False)
+    separation = table["separation"]
+    mask = getattr(separation, "mask", None)
+    values = u.Quantity(np.asarray(getattr(separation, "unmasked", np.ma.getdata(separation)), dtype=float), u.arcsec)
+    table["separation"] = values if mask is None else Masked(values, mask=mask)
+    table = table[[*_FIRST, *(name for name in table.colnames if name not in _FIRST)]]
+    describe(table)
+    return table
+
+
+def describe(table: LightCurveTable) -> None:
+    """Say what columns beside those of ``columns.LIGHT_CURVE`` mean, and with how many digits all are printed."""
+    table["separation"].info.description = "distance from the position"
+    table["n_within"].info.description = "other sources of the same frame within the radius"
+    for name, digits in FORMATS.items():
+        if name in table.colnames:
+            table[name].info.format = digits
 
 
 def _check_position(ra: float, dec: float, radius_deg: float) -> None:

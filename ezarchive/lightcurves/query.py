@@ -1,0 +1,231 @@
+"""`Archive.light_curve`: all that is known of a place or an object, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from astropy.table import vstack
+
+from ezarchive import ask, flags, sky
+from ezarchive.catalogs import lightcurve
+from ezarchive.catalogs.curvetable import KINDS, LightCurveTable
+from ezarchive.catalogs.result import QueryResult
+from ezarchive.columns import DEFAULT_APERTURE
+from ezarchive.database import queries
+from ezarchive.errors import InputError, QueryError, SQLError
+from ezarchive.lightcurves.limits import non_detections
+from ezarchive.lightcurves.times import add_times
+from ezarchive.plots.common import numbers
+
+if TYPE_CHECKING:
+    from ezarchive.archive import Archive
+
+BAD_FLAGS = flags.value(flags.FLAGS, "SATURATED", "TRUNCATED", "APER_INCOMPLETE")
+"""Bits of FLAGS without which a measurement is good."""
+
+BAD_FLAGS_APER = flags.value(flags.FLAGS_APER, "OFF_IMAGE_PARTLY", "OFF_IMAGE", "MASKED", "NOT_FINITE", "SATURATED", "NO_SKY")
+"""Bits of FLAGS_APER without which a measurement is good."""
+
+
+class _Asked(NamedTuple):
+    """How the measurements are chosen."""
+
+    aperture: float
+    names: dict[str, tuple[str, ...]]
+    kind: str | None
+    method: str | None
+    run: int | None
+    limits: bool
+
+
+def light_curve(  # noqa: PLR0913 - the words of a user
+    archive: Archive,
+    position: Any,
+    radius: Any = "2 arcsec",
+    *,
+    aperture: Any = DEFAULT_APERTURE,
+    filter: str | Sequence[str] | None = None,
+    telname: str | Sequence[str] | None = None,
+    kind: str | None = None,
+    method: str | None = None,
+    run: int | None = None,
+    limits: bool = False,
+    quality: str | int | tuple[int, int] | None = None,
+    bjd: bool = False,
+    heliocentric: bool = False,
+) -> LightCurveTable:
+    """Return the light curve of an object, or at a position: the nearest source on every frame that covers it.
+
+    Parameters
+    ----------
+    archive : Archive
+    position : int, SkyCoord, (ra, dec) in degrees, or str
+        An ``object_id`` (also one that became another object's), or a place, ICRS; a string as ``"21:45:00 -77:15:44"`` or
+        ``"326.25 -77.26"``.
+    radius : Quantity or str
+        Largest separation, with its unit; of no account for an object.
+    aperture : float, Quantity or str
+        Diameter; a number counts arcsec. Catalogs without such an aperture have no rows here, which ``meta["notes"]`` tells. Of no
+        account for ellipses.
+    filter, telname : str or sequence of str, optional
+        Only these (globs allowed).
+    kind : str, optional
+        Only ``detection``, ``forced`` or ``limit`` (non-detections alone).
+    method : str, optional
+        Only catalogs of this method. With ``"elliptical"`` (or a ``run`` of that method) the points are of forced ellipses, calibrated with
+        the zero point of ``AUTO``, ``aperture_arcsec`` masked; else ellipses are left out, which ``meta["notes"]`` tells.
+    run : int, optional
+        The catalogs of this run instead of each frame's current one.
+    limits : bool
+        Also the frames that cover the place, were searched for sources and have no row here: ``kind`` is ``limit``, flux and magnitude are
+        masked, ``mag_limit`` and ``flux_limit`` are 5-sigma limits.
+    quality : str, int or (int, int), optional
+        ``"good"``: no saturated, truncated or incomplete measurement, and a magnitude for detections; a number: rows with any of these bits
+        of ``flags`` are left out; two numbers: bits of ``flags`` and of ``flags_aper``. A frame whose row is left out gets no limit.
+    bjd, heliocentric : bool
+        Add ``bjd_tdb``, or ``hjd_utc``.
+
+    Returns
+    -------
+    LightCurveTable
+        ``columns.LIGHT_CURVE`` with units (time, filter, telescope, flux and magnitude first), then ``separation`` (arcsec, from the
+        position or the object's mean) and ``n_within`` (how many other sources of the frame lay within the radius; masked for an object);
+        sorted by time. Without ``limits`` a frame without a source there has no row.
+
+    Raises
+    ------
+    InputError
+        If the position cannot be read, the radius has no unit or is not positive, or kind or quality is none.
+    UnknownNameError
+        If a filter, a telescope or a run does not exist, or there is no run of the method.
+    QueryError
+        If there is no such object.
+    """
+    good = _quality(quality)
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
+    names = {key: _listed(value) for key, value in (("filter", filter), ("telname", telname)) if value is not None}
+    asked = _Asked(ask._arcsec("aperture", aperture), names, kind, method, run, limits or kind == "limit")
+    number = _object_id(position)
+    table, ra, dec = _of_place(archive, position, radius, asked) if number is None else _of_object(archive, number, asked)
+    table = _with_limits(archive, table, ra, dec, asked)
+    table = table[good(table)]
+    if bjd or heliocentric:
+        add_times(archive, table, ra, dec, bjd=bjd, heliocentric=heliocentric)
+    return table
+
+
+def _object_id(position: Any) -> int | None:
+    if isinstance(position, (int, np.integer)) and not isinstance(position, bool):
+        return int(position)
+    return None
+
+
+def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _of_place(archive: Archive, position: Any, radius: Any, asked: _Asked) -> tuple[LightCurveTable, float, float]:
+    """Return the nearest source of every frame, and the place."""
+    ra, dec = sky.parse_position(position)
+    radius_deg = sky.parse_angle(radius, "radius")
+    if not 0 < radius_deg <= 1:
+        raise InputError(f"radius={radius!r}: must be more than 0 and at most 1 degree")
+    with archive.database.connect() as conn:
+        wanted = queries.FrameQuery(names=asked.names, cone=(ra, dec, radius_deg), available=False)
+        frame_ids = [frame.frame_id for frame in queries.search(conn, wanted)]
+    with ask._engine(archive, aperture=asked.aperture, method=asked.method, run=asked.run, frame_ids=frame_ids) as engine:
+        return lightcurve.light_curve(engine, ra, dec, radius_deg), ra, dec
+
+
+def _of_object(archive: Archive, number: int, asked: _Asked) -> tuple[LightCurveTable, float, float]:
+    """Return the measurements of an object, and where it is."""
+    with archive.database.connect() as conn:
+        queries.count(conn, queries.FrameQuery(names=asked.names, available=False))  # names that do not exist are told
+    number, ra, dec = _object(archive, number)
+    options = {"aperture": asked.aperture, "method": asked.method, "run": asked.run}
+    found = archive.sql(lightcurve.OBJECT_QUERY, {"object_id": number, "ra": ra, "dec": dec}, **options)
+    table = lightcurve.as_curve(found, ra, dec, asked.aperture)
+    table.meta["object_id"] = number
+    for name, patterns in asked.names.items():
+        table = table[[any(fnmatchcase(str(value), pattern) for pattern in patterns) for value in table[name]]] if len(table) else table
+    return table, ra, dec
+
+
+def _object(archive: Archive, number: int) -> tuple[int, float, float]:
+    """Return the object behind an id, which may be that of an object which became another, and its mean place."""
+    try:
+        (alias,) = _columns(archive.sql("SELECT max(object_id) AS object_id FROM aliases WHERE old_id = ?", [number]))
+        number = alias[0] if alias[0] is not None else number
+        ra, dec = _columns(archive.sql("SELECT ra, dec FROM objects WHERE object_id = ?", [number]))
+    except SQLError as err:
+        raise QueryError(f"object {number}: this archive has no objects; `ezarchive associate` makes them") from err
+    if not ra:
+        raise QueryError(f"object {number}: there is no such object; SELECT object_id FROM cone(ra, dec, radius) tells those of a place")
+    return number, float(ra[0]), float(dec[0])
+
+
+def _columns(result: QueryResult) -> list[list[Any]]:
+    return [column.to_pylist() for column in result.to_arrow().columns]
+
+
+def _with_limits(archive: Archive, table: LightCurveTable, ra: float, dec: float, asked: _Asked) -> LightCurveTable:
+    """Add the non-detections, and leave what is of the kind that is asked for."""
+    detected = {int(number) for number in table["frame_id"]}
+    if asked.kind == "detection" and asked.limits:
+        detected = {int(number) for number in table["frame_id"][np.asarray(table["kind"]) == "detection"]}
+    if asked.kind is not None:
+        table = table[np.asarray(table["kind"]) == asked.kind]
+    if not asked.limits:
+        return table
+    missed = non_detections(
+        archive, ra, dec, detected, aperture=asked.aperture, names=asked.names, method=asked.method, run=asked.run
+    )  # fmt: skip
+    return _together(table, missed) if len(missed) else table
+
+
+def _together(table: LightCurveTable, missed: pa.Table) -> LightCurveTable:
+    """Return rows and limits in time."""
+    extra = pa.table({"separation": pa.nulls(len(missed), pa.float64()), "n_within": pa.nulls(len(missed), pa.int64())})
+    for name in extra.column_names:
+        missed = missed.append_column(name, extra[name])
+    rows = lightcurve.arranged(QueryResult(missed))
+    meta = dict(table.meta)
+    made = vstack([table, rows], metadata_conflicts="silent") if len(table) else rows
+    made.meta.clear()
+    made.meta.update(meta)
+    lightcurve.describe(made)
+    times = numbers(made["mjd_mid"])
+    return made[np.lexsort((np.asarray(made["frame_id"]), times))]
+
+
+def _quality(quality: str | int | tuple[int, int] | None) -> Any:
+    """Return what tells the good rows of a table."""
+    if quality is None:
+        return lambda table: np.ones(len(table), bool)
+    if isinstance(quality, str) and quality == "good":
+        return lambda table: _clean(table, BAD_FLAGS, BAD_FLAGS_APER) & _has_magnitude(table)
+    if isinstance(quality, (int, np.integer)) and not isinstance(quality, bool):
+        quality = (quality, 0)
+    pair = isinstance(quality, tuple) and len(quality) == 2
+    if not pair or any(isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or bits < 0 for bits in quality):
+        raise InputError(f"quality={quality!r}: must be 'good', bits of flags, or two numbers: bits of flags and of flags_aper")
+    return lambda table: _clean(table, *quality)
+
+
+def _clean(table: LightCurveTable, bad: int, bad_aper: int) -> np.ndarray:
+    good = np.ones(len(table), bool)
+    for name, bits in (("flags", bad), ("flags_aper", bad_aper)):
+        column = table[name]
+        values = np.where(getattr(column, "mask", False), 0, np.ma.getdata(column)).astype(np.int64)
+        good &= (values & bits) == 0
+    return good
+
+
+def _has_magnitude(table: LightCurveTable) -> np.ndarray:
+    """Tell the rows that are no detections without a magnitude, calibrated or not."""
+    return (np.asarray(table["kind"]) != "detection") | np.isfinite(numbers(table["mag_inst"]))
