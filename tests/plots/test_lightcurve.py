@@ -177,3 +177,77 @@ def test_wrong_light_curves():
         plots.light_curve(curve(), y="colour")
     with pytest.raises(InputError, match="table: lacks the column 'mjd_mid'"):
         plots.light_curve(Table({"mag": [15.0]}))
+
+
+@pytest.mark.pure
+def test_colours_by_telescope():
+    figure = plots.light_curve(curve(), colour_by="telname")
+    assert len({colour for *_, colour, _ in points(figure)}) == 2
+    assert len({marker for *_, marker in points(figure)}) == 3
+    with pytest.raises(InputError, match="colour_by 'night': must be one of filter, telname"):
+        plots.light_curve(curve(), colour_by="night")
+
+
+@pytest.mark.pure
+def test_offsets_are_added_and_labelled():
+    table = curve(kind=np.resize(["detection", "detection", "detection", "limit"], 12))
+    figure = plots.light_curve(table, offsets={"r": 0.5, "m600": -1})
+    assert {"r + 0.5", "m600 − 1", "m625"} <= set(labels(figure))
+    plain, moved = points(plots.light_curve(table)), points(figure)
+    assert sum(y for _, y, *_ in moved) - sum(y for _, y, *_ in plain) == pytest.approx(3 * 0.5 - 3 * 1.0)
+    assert {y for line in triangles(figure) for y in line.get_ydata()} == {18.0, 18.5, 17.0}
+
+
+@pytest.mark.pure
+def test_offsets_that_choose_themselves_set_the_filters_apart():
+    table = curve(mag=np.resize([15.0, 15.2, 15.1], 12) * u.mag)
+    figure = plots.light_curve(table, offsets="auto")
+    values = {colour: {y for _, y, c, _ in points(figure) if c == colour} for *_, colour, _ in points(figure)}
+    (a,), (b,), (c,) = sorted(values.values(), key=min)
+    assert (a, b, c) == pytest.approx((15.0, 15.6, 16.2))
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"offsets": {"z": 1.0}}, "offsets: names the filter 'z'; the light curve has 'm600', 'm625', 'r'"),
+        ({"offsets": {"r": "a"}}, "offsets: holds 'a' for filter 'r'; must be a finite number"),
+        ({"offsets": "auto", "y": "flux"}, "offsets 'auto': must map filters to numbers"),
+        ({"offsets": "some"}, "offsets 'some': must map filters"),
+    ],
+)
+def test_wrong_offsets(options, message):
+    with pytest.raises(InputError, match=message):
+        plots.light_curve(curve(), **options)
+
+
+@pytest.mark.pure
+def test_forced_measurements_are_open_and_those_of_noise_are_limits():
+    kind = np.resize(["detection", "forced", "forced"], 12)
+    error = np.resize([0.05, 0.05, 0.9], 12) * u.mag
+    figure = plots.light_curve(curve(kind=kind, mag_err=error))
+    assert len(points(figure)) == 8
+    assert sum(len(line.get_xdata()) for line in triangles(figure)) == 4
+    faces = [container.lines[0].get_markerfacecolor() for container in figure.axes[0].containers]
+    assert "white" in faces
+    assert {"forced", "5σ limit"} <= set(labels(figure))
+    assert len(points(plots.light_curve(curve(kind=kind), y="flux"))) == 12
+
+
+@pytest.mark.pure
+def test_limits_of_fluxes():
+    table = curve(kind=np.resize(["detection", "limit"], 12), flux_limit=np.full(12, 30.0) * u.ct / u.s)
+    assert {y for line in triangles(plots.light_curve(table, y="flux")) for y in line.get_ydata()} == {30.0}
+    limits = {y for line in triangles(plots.light_curve(table, y="flux_ujy")) for y in line.get_ydata()}
+    assert sorted(limits) == pytest.approx([10 ** (-0.4 * (18 - 23.9))])
+    instrumental = {y for line in triangles(plots.light_curve(table, y="mag_inst")) for y in line.get_ydata()}
+    assert sorted(instrumental) == pytest.approx([-2.5 * np.log10(30)])
+    assert not triangles(plots.light_curve(table, y="flux", limits=False))
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("form", plots.FORMATS)
+def test_every_format_is_written(tmp_path, form):
+    path = plots.save(plots.light_curve(curve()), tmp_path / f"curve.{form}")
+    assert path.stat().st_size > 2000
