@@ -184,10 +184,9 @@ def _wrong_pairs(keys: list[np.ndarray]) -> np.ndarray:
 
 def _sortable(column: pa.ChunkedArray) -> np.ndarray:
     """Return numbers that sort as the values do, NULL last."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_string(column.type):
-        return pc.rank(column, sort_keys="ascending", null_placement="at_end", tiebreaker="dense").to_numpy().astype(np.int64)
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
+        coded = _sorted_dictionary(_in_one(column if pa.types.is_dictionary(column.type) else column.dictionary_encode()))
+        return coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False)
     if column.null_count:
         column = column.fill_null(np.inf if pa.types.is_floating(column.type) else np.iinfo(column.type.to_pandas_dtype()).max)
     return column.to_numpy()
@@ -301,12 +300,16 @@ def _canonical(group: pa.Table) -> pa.Table:
         if pa.types.is_string(kind):
             column = column.dictionary_encode()
         if pa.types.is_dictionary(column.type):
-            group = group.set_column(index, name, _sorted_dictionary(column.combine_chunks()))
+            group = group.set_column(index, name, _sorted_dictionary(_in_one(column)))
     return group
 
 
-def _sorted_dictionary(array: pa.DictionaryArray | pa.ChunkedArray) -> pa.DictionaryArray:
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+def _in_one(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    column = column.unify_dictionaries().combine_chunks()
+    return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+
+
+def _sorted_dictionary(array: pa.DictionaryArray) -> pa.DictionaryArray:
     codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(array.dictionary)))
     values = array.dictionary.take(pa.array(used))

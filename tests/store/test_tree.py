@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezarchive.errors import InputError
-from ezarchive.sky import angular_separation, cell_of
+from ezarchive.sky import cell_of, separation
 from ezarchive.store import ids
 from ezarchive.store.tree import BORDER_ORDER, Leaf, Tree, border_cells, leaves_from, margin_cells
 from storetables import random_places
@@ -80,7 +80,7 @@ def test_what_is_near_another_leaf_is_told(seed):
     angle = rng.uniform(0, 2 * np.pi, len(ra))
     near_dec = np.clip(dec + 19.9 / 3600 * np.sin(angle), -90, 90)
     near_ra = (ra + 19.9 / 3600 * np.cos(angle) / np.maximum(np.cos(np.radians(dec)), 1e-9)) % 360
-    kept = angular_separation(ra, dec, near_ra, near_dec) * 3600 < 20
+    kept = separation(ra, dec, near_ra, near_dec) * 3600 < 20
     other = tree.index_of(cell_of(near_ra, near_dec, 29))
     rows, leaves = tree.others_near(cells)
     told = set(zip(rows.tolist(), leaves.tolist(), strict=True))
