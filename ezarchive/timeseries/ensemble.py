@@ -107,7 +107,7 @@ class EnsembleSolution:
     star_excess : ndarray of float, shape (k,)
         Scatter beyond the errors and `floor`, mag.
     star_group : ndarray of int, shape (k,)
-        As `group`.
+        As `group`; of a variable star the set that it was measured in, which is one of them where it was measured in several.
     reason : ndarray of str, shape (k,)
         ``used``: a comparison star; ``variable``; ``few_epochs``: on too few epochs with zero points.
     floor : float
@@ -342,6 +342,9 @@ def _solution(network: Network, state: _State, options: EnsembleOptions, *, roun
     chi2 = _capped_chi2(network, residuals, variance, known)
     # Of a variable star all measurements tell how much; of the others those that were not clipped.
     telling = known & (state.kept | state.variable[network.star])
+    star_group = found.star_group.copy()
+    loose = known & (star_group[network.star] < 0)
+    np.maximum.at(star_group, network.star[loose], found.group[network.epoch[loose]])
     reason = np.full(network.n_stars, UNCONNECTED)
     reason[group_sum(network.star, counted, network.n_stars) > 0] = USED
     reason[state.variable] = VARIABLE
@@ -352,7 +355,7 @@ def _solution(network: Network, state: _State, options: EnsembleOptions, *, roun
             scatter=np.where(n_used > 1, scatter, np.nan), excess=state.excess, group=found.group,
             stars=np.arange(network.n_stars), mag=found.mag, mag_err=found.mag_errors(network, variance), n_epochs=n_epochs,
             chi2_reduced=np.where(freedom > 0.5, chi2 / freedom, np.nan),
-            star_excess=_star_excess(network, residuals, variance, free, telling), star_group=found.star_group, reason=reason,
+            star_excess=_star_excess(network, residuals, variance, free, telling), star_group=star_group, reason=reason,
             floor=state.floor, n_clipped=int((known & ~state.kept & ~state.variable[network.star]).sum()), iterations=rounds,
             converged=converged,
         )  # fmt: skip
