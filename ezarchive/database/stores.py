@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
-from ezarchive.database.models import STORE_KINDS, archive_meta, catalog, current_run, frame_file, store_catalog, store_pointer, store_version
+from ezarchive.database.models import (
+    STORE_KINDS,
+    archive_meta,
+    catalog,
+    current_run,
+    frame_file,
+    store_catalog,
+    store_pointer,
+    store_version,
+)
 from ezarchive.database.names import insert
 from ezarchive.database.parts import chunks, in_ids, plain_rows
 from ezarchive.database.rows import now
@@ -114,7 +123,9 @@ def stored(conn: sa.Connection) -> pa.Table:
     """
     found = plain_rows(conn, sa.select(*(store_catalog.c[name] for name in STORED_FIELDS)).order_by(store_catalog.c.catalog_id))
     values = list(zip(*found, strict=True)) if found else [()] * len(STORED_FIELDS)
-    return pa.table([pa.array(each, type=kind) for each, kind in zip(values, STORED_FIELDS.values(), strict=True)], names=list(STORED_FIELDS))
+    return pa.table(
+        [pa.array(each, type=kind) for each, kind in zip(values, STORED_FIELDS.values(), strict=True)], names=list(STORED_FIELDS)
+    )
 
 
 def missing(conn: sa.Connection, methods: Collection[str] | None = None) -> list[int]:
