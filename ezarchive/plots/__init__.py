@@ -3,8 +3,9 @@
 Every function takes plain results and returns a `matplotlib.figure.Figure`; nothing is shown, nothing is kept, and pyplot is never
 touched, so figures can be made in threads and on machines without a screen. matplotlib is imported when the first figure is made.
 
-``lightcurve`` draws light curves, ``images`` one image, ``overlays`` an image with what was measured on it, ``maps`` masks, backgrounds and
-noise beside their image, ``choice`` a choice among frames; ``averaging`` makes images small, ``common`` writes the files.
+``lightcurve`` draws light curves, ``folded`` them folded with a period, ``variability`` many objects by how they vary, ``epochs`` stamps of
+one place through time; ``images`` one image, ``overlays`` an image with what was measured on it, ``maps`` masks, backgrounds and noise
+beside their image, ``choice`` a choice among frames; ``averaging`` makes images small, ``common`` writes the files.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 from ezarchive.plots.averaging import Averaged, averaged, averaged_from, step_for
 from ezarchive.plots.choice import quality
 from ezarchive.plots.common import FORMATS, save
+from ezarchive.plots.folded import folded
 from ezarchive.plots.images import draw_apertures, draw_image, image
 from ezarchive.plots.lightcurve import QUANTITIES, light_curve
 from ezarchive.plots.maps import Panel, panels
 from ezarchive.plots.overlays import Overlay, sources
 
 __all__ = [
-    "FORMATS", "QUANTITIES", "Averaged", "Overlay", "Panel", "averaged", "averaged_from", "draw_apertures", "draw_image", "image",
+    "FORMATS", "QUANTITIES", "Averaged", "Overlay", "Panel", "averaged", "averaged_from", "draw_apertures", "draw_image", "folded", "image",
     "light_curve", "panels", "quality", "save", "sources", "step_for",
 ]  # fmt: skip

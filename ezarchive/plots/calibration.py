@@ -70,7 +70,7 @@ def figure(calibration: Calibration, *, measure: str | None = None, title: str |
     _over_the_frame(axes[1, 0], stars, fit, calibration.shape)
     _choice(axes[1, 1], stars, fit)
     size = calibration.apertures[measure]
-    name = f"{measure} ({size:g}\")" if size is not None else measure
+    name = f'{measure} ({size:g}")' if size is not None else measure
     found = f"ZP {name} = {fit.value:.4f} ± {fit.error:.4f} mag, scatter {fit.scatter:.4f} mag, {fit.n} stars ({fit.n_clipped} clipped)"
     drawn.suptitle(f"{title}\n{found}" if title else found, fontsize=11)
     return drawn

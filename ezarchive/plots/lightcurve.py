@@ -28,7 +28,7 @@ LEAST_SNR = 3.0
 
 _MARKERS = ("o", "s", "^", "D", "P", "X", "p", "*", "<", ">", "h")
 _MANY = 400
-_ROUND = 0.5
+_ROUND, _APART = 0.5, 0.1
 
 
 class Curve(NamedTuple):
@@ -127,7 +127,7 @@ def light_curve(
     if not limits:
         curve = curve._replace(limit=np.full(len(curve.limit), np.nan))
     expected = curve_of(truth, y, f"{y}_true" if f"{y}_true" in truth.colnames else y) if truth is not None else None
-    added = _offsets(offsets, curve, y)
+    added = offsets_of(offsets, curve, y)
     curve, expected = curve.moved(added), None if expected is None else expected.moved(added)
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axes = figure.add_subplot()
@@ -136,7 +136,7 @@ def light_curve(
     if expected is not None:
         _draw_truth(axes, expected, style, start, as_line=len(expected.mjd) > len(curve.mjd))
     draw_points(axes, curve, style, curve.mjd - start)
-    _label_axes(axes, y, start, _unit(table, y), title)
+    _label_axes(axes, y, start, unit_of(table, y), title)
     legend(figure, curve, style, offsets=added, truth=None if expected is None else len(expected.mjd) > len(curve.mjd))
     return figure
 
@@ -198,8 +198,8 @@ def _limits(table: Table, y: str, value: NDArray[np.float64]) -> NDArray[np.floa
     return np.full(len(table), np.nan)
 
 
-def _offsets(offsets: Mapping[str, float] | str | None, curve: Curve, y: str) -> dict[str, float]:
-    """Return what is added to each filter."""
+def offsets_of(offsets: Mapping[str, float] | str | None, curve: Curve, y: str) -> dict[str, float]:
+    """Return what is added to each filter; ``offsets`` as of `light_curve`."""
     bands = [str(band) for band in np.unique(curve.band)]
     if offsets is None:
         return {}
@@ -216,20 +216,22 @@ def _offsets(offsets: Mapping[str, float] | str | None, curve: Curve, y: str) ->
 
 
 def _spread(curve: Curve, bands: list[str]) -> dict[str, float]:
-    """Choose offsets, multiples of half a magnitude, so that the filters lie one below the other in the order of brightness."""
-    ranges = {}
+    """Choose offsets, multiples of half a magnitude, so that at any time each filter lies below the one before, the brightest first."""
+    parts = []
     for band in bands:
-        found = curve.value[(curve.band == band) & np.isfinite(curve.value)]
-        if found.size:
-            ranges[band] = np.quantile(found, (0.02, 0.98))
-    added, floor = {}, None
-    for band, (bright, faint) in sorted(ranges.items(), key=lambda item: item[1][0]):
-        needed = 0.0 if floor is None else max(0.0, floor - bright + 0.1)
-        step = float(np.ceil(needed / _ROUND) * _ROUND)
-        if step:
-            added[band] = step
-        floor = faint + step
-    return added
+        part = curve.select((curve.band == band) & np.isfinite(curve.value) & np.isfinite(curve.mjd))
+        if len(part.mjd):
+            parts.append((float(np.median(part.value)), band, part.select(np.argsort(part.mjd, kind="stable"))))
+    added, above = {}, None
+    for _, band, part in sorted(parts, key=lambda item: item[:2]):
+        value = part.value
+        if above is not None:
+            # What few points overlap does no harm.
+            needed = float(np.quantile(np.interp(part.mjd, *above) - value, 0.98)) + _APART
+            added[band] = float(np.ceil(max(needed, 0.0) / _ROUND) * _ROUND)
+            value = value + added[band]
+        above = part.mjd, value
+    return {band: value for band, value in added.items() if value}
 
 
 def _first_day(curve: Curve, expected: Curve | None) -> int:
@@ -271,7 +273,8 @@ def _draw_truth(axes: Axes, truth: Curve, style: Style, start: int, *, as_line: 
             axes.plot(x, part.value, "o", mfc="none", mec=colour, ms=9, mew=0.7, ls="none", alpha=0.8, zorder=1)
 
 
-def _unit(table: Table, y: str) -> str:
+def unit_of(table: Table, y: str) -> str:
+    """Return the unit of a quantity as it is written at an axis."""
     unit = getattr(table[y], "unit", None) or lookup(y).unit
     return {"uJy": "µJy", "ct / s": "count / s", "count/s": "count / s"}.get(str(unit), str(unit))
 
