@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from astropy.table import QTable
 
+from ezarchive.errors import InputError
+
 _SHOWN = 10
+_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits", ".vot": "votable"}
 
 
 class EnsembleRow(NamedTuple):
@@ -58,8 +62,8 @@ class DifferentialReport:
 
     ``failed`` lists ``(path, code, message)``, as the table ``quarantine`` does (stage ``differential``). ``stars`` has one row a star and
     ensemble: ``filter telname aperture_arcsec set object_id ra dec n_epochs mag mag_err chi2_reduced excess reason``; comparison stars have
-    the reason ``used``. ``frames`` has one row a frame and aperture: ``frame_id filter telname aperture_arcsec set zero_point zero_point_err
-    n_stars scatter excess``.
+    the reason ``used``. ``frames`` has one row a frame and aperture: ``frame_id filter telname aperture_arcsec set zero_point
+    zero_point_err n_stars scatter excess``.
     """
 
     run_id: int | None
@@ -79,6 +83,19 @@ class DifferentialReport:
     def comparison_stars(self) -> QTable:
         """The rows of ``stars`` that were used."""
         return self.stars[self.stars["reason"] == "used"]
+
+    def write_stars(self, path: Path | str) -> None:
+        """Write the table of stars; the suffix says how: ``.ecsv``, ``.csv``, ``.fits`` or ``.vot``.
+
+        Raises
+        ------
+        InputError
+            If the suffix is another one.
+        """
+        place = Path(path)
+        if place.suffix not in _FORMATS:
+            raise InputError(f"{place}: must end in one of {', '.join(_FORMATS)}")
+        self.stars.write(place, format=_FORMATS[place.suffix], overwrite=True)
 
     def __str__(self) -> str:
         run = "nothing saved" if self.run_id is None else f"run {self.run_id}"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable
-from astropy.utils.masked import Masked
+from astropy.table import MaskedColumn, QTable
 
 from ezarchive import driver, sky
 from ezarchive.batch import frames_of
@@ -108,8 +107,8 @@ def differential(  # noqa: PLR0913  what a user says of frames, stars and the so
     such magnitudes are good for differences, and give no flux densities. The error of that constant is common to all frames; it stands in
     the report and in the details of each zero point, not in its error.
 
-    A frame's zero points of other apertures and of ``AUTO`` that count at present are stored again, changed by as much as that of the aperture:
-    what changed is the sky's transparency. Zero points are stored with the run, with system ``ensemble``; of `calibrate` and
+    A frame's zero points of other apertures and of ``AUTO`` that count at present are stored again, changed by as much as that of the
+    aperture: what changed is the sky's transparency. Zero points are stored with the run, with system ``ensemble``; of `calibrate` and
     `differential` the newest run counts, frame by frame. Differences of colour between stars, and of transparency over the field, are not
     modelled.
     """
@@ -285,7 +284,7 @@ def _star_table(solved: Sequence[Solved]) -> QTable:
     columns = {name: np.concatenate([empty[name], *(np.asarray(found.stars[name]) for found in solved)]) for name in empty}
     table = QTable(columns, units=_UNITS)
     if (columns["object_id"] < 0).any():
-        table["object_id"] = Masked(columns["object_id"], mask=columns["object_id"] < 0)
+        table["object_id"] = MaskedColumn(columns["object_id"], mask=columns["object_id"] < 0)
     return table
 
 
