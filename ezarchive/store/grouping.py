@@ -198,9 +198,10 @@ def decide(rows: Rows, known: Known, *, radius: float, min_nights: int, catalogs
     forced = forcedrows.attach(rows, known, entity, survivor, _owned(view, entity, survivor, len(names)), names, radius)
     entity[forced.rows] = forced.entity
     minted = sites.distinct(entity[rows.inside & (entity >= len(known.object_id))])
-    object_id = np.where(rows.inside & (entity >= 0), names[entity], 0)
+    object_id, mine = np.zeros(len(entity), np.int64), rows.inside & (entity >= 0)
+    object_id[mine] = names[entity[mine]]
     return Decision(
-        object_id=object_id if object_id.size else np.empty(0, np.int64),
+        object_id=object_id,
         minted=np.sort(names[minted]),
         merged=_merged(known, view, facts, survivor),
         ambiguous=_newly_ambiguous(known, view, facts, crowd, names, minted),
