@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ezarchive import ask, batch, calibrate, config, differential, driver, forced, index, verify
+from ezarchive import ask, batch, calibrate, config, differential, driver, forced, index, verify, withdraw
 from ezarchive.catalogs.curvetable import LightCurveTable
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
@@ -169,6 +169,10 @@ class Archive:
     def pin(self, run_id: int | None, **options: Any) -> int:
         """Make light curves use one run, whatever is measured later; None: the newest again; see `ezarchive.batch.pin`."""
         return batch.pin(self, run_id, **options)
+
+    def withdraw(self, run_id: int, *, restore: bool = False) -> withdraw.Withdrawal:
+        """Make a run count no more, or again; see `ezarchive.withdraw.withdraw`."""
+        return withdraw.withdraw(self, run_id, restore=restore)
 
     def runs(self) -> QueryResult:
         """Return every run of measurement, the newest first."""

@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from ezarchive.archive import Archive
 
 QUARANTINE_COLUMNS = ("root", "relpath", "frame_id", "stage", "code", "message", "tries", "first_seen", "last_seen", "resolved")
-RUN_COLUMNS = ("run_id", "method", "started", "ended", "n_catalogs", "n_pinned", "counts", "versions", "parameters", "apertures")
+RUN_COLUMNS = (
+    "run_id",
+    "method",
+    "started",
+    "ended",
+    "withdrawn",
+    "n_catalogs",
+    "n_pinned",
+    "counts",
+    "versions",
+    "parameters",
+    "apertures",
+)
 
 
 def sql(

@@ -39,8 +39,10 @@ class NewCatalog(NamedTuple):
     targets: str = ""
 
 
+_COUNTS = run.c.withdrawn.is_(None)
 _CATALOG_VALUES = NewCatalog._fields[2:]
-_CURRENT_KEY = ["frame_id", "method", "targets"]
+CURRENT_KEY = ["frame_id", "method", "targets"]
+"""What light curves use one catalog of."""
 
 
 def canonical_json(value: Any) -> str:
@@ -93,7 +95,7 @@ def open_run(conn: sa.Connection, recipe_id: int, versions: Mapping[str, str]) -
         Of ezarchive and of the libraries that measure. A run with others stays as it is: what one run holds was made by one set.
     """
     text = canonical_json(versions)
-    unfinished = sa.select(run.c.run_id).where(run.c.recipe_id == recipe_id, run.c.ended.is_(None), run.c.versions == text)
+    unfinished = sa.select(run.c.run_id).where(run.c.recipe_id == recipe_id, run.c.ended.is_(None), run.c.versions == text, _COUNTS)
     run_id = conn.execute(unfinished.order_by(run.c.run_id.desc()).limit(1)).scalar()
     if run_id is not None:
         return Run(run_id, True)
@@ -118,8 +120,8 @@ def run_without(conn: sa.Connection, recipe_id: int, versions: Mapping[str, str]
         A run that has ended (it is no batch's): many processes may add to it, a frame each.
     """
     text = canonical_json(versions)
-    newest = sa.select(run.c.run_id, run.c.ended, run.c.versions).where(run.c.recipe_id == recipe_id).order_by(run.c.run_id.desc()).limit(1)
-    found = conn.execute(newest).one_or_none()
+    newest = sa.select(run.c.run_id, run.c.ended, run.c.versions).where(run.c.recipe_id == recipe_id, _COUNTS).order_by(run.c.run_id.desc())
+    found = conn.execute(newest.limit(1)).one_or_none()
     if found is not None and found.ended is not None and found.versions == text:
         held = sa.select(catalog.c.catalog_id).where(catalog.c.run_id == found.run_id, catalog.c.frame_id == frame_id)
         if conn.execute(held).first() is None:
@@ -131,27 +133,28 @@ def run_without(conn: sa.Connection, recipe_id: int, versions: Mapping[str, str]
 
 
 def measured(conn: sa.Connection, recipe_id: int, frame_ids: Iterable[int]) -> set[int]:
-    """Return those of the frames that have a catalog of this recipe, of whatever run."""
+    """Return those of the frames that have a catalog of this recipe, of whatever run that is not withdrawn."""
     done: set[int] = set()
     for part in chunks(frame_ids):
         query = sa.select(catalog.c.frame_id).join(run, run.c.run_id == catalog.c.run_id)
-        done.update(conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(catalog.c.frame_id, part))).scalars())
+        done.update(conn.execute(query.where(run.c.recipe_id == recipe_id, _COUNTS, in_ids(catalog.c.frame_id, part))).scalars())
     return done
 
 
 def catalog_paths(conn: sa.Connection, recipe_id: int, frame_ids: Iterable[int]) -> list[tuple[int, str]]:
-    """Return frame and path of every catalog of this recipe, of whatever run, for some frames."""
+    """Return frame and path of every catalog of this recipe, of whatever run that is not withdrawn, for some frames."""
     found: list[tuple[int, str]] = []
     for part in chunks(frame_ids):
         query = sa.select(catalog.c.frame_id, catalog.c.path).join(run, run.c.run_id == catalog.c.run_id)
-        rows = conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(catalog.c.frame_id, part)))
+        rows = conn.execute(query.where(run.c.recipe_id == recipe_id, _COUNTS, in_ids(catalog.c.frame_id, part)))
         found += [(frame_id, path) for frame_id, path in rows]
     return found
 
 
 def unmeasured(conn: sa.Connection, recipe_id: int, kind: str = "science") -> list[int]:
-    """Return the frames of a kind that can be read at present and have no catalog of this recipe, of whatever run."""
-    done = sa.exists().where(catalog.c.frame_id == frame.c.frame_id, run.c.run_id == catalog.c.run_id, run.c.recipe_id == recipe_id)
+    """Return the frames of a kind that can be read at present and have no catalog of this recipe, of whatever run that counts."""
+    mine = sa.and_(run.c.run_id == catalog.c.run_id, run.c.recipe_id == recipe_id, _COUNTS)
+    done = sa.exists().where(catalog.c.frame_id == frame.c.frame_id, mine)
     query = sa.select(frame.c.frame_id).where(frame.c.kind == kind, frame.c.file_id.is_not(None), ~done)
     return list(conn.execute(query).scalars())
 
@@ -225,11 +228,11 @@ def add_catalogs(conn: sa.Connection, rows: Sequence[NewCatalog]) -> None:
     for part in chunks(rows):
         same = sa.and_(catalog.c.run_id == part[0].run_id, in_ids(catalog.c.frame_id, [row.frame_id for row in part]))
         names = ("frame_id", "method", "targets", "catalog_id", "run_id")
-        made = sa.select(*(catalog.c[name] for name in names), sa.false().label("pinned")).where(same)
+        made = sa.select(*(catalog.c[name] for name in names), sa.false().label("pinned")).where(same, of_run_that_counts())
         statement = current.from_select([*names, "pinned"], made)
         new = {"catalog_id": statement.excluded.catalog_id, "run_id": statement.excluded.run_id}
         replaceable = sa.and_(current_run.c.pinned.is_(False), current_run.c.run_id <= statement.excluded.run_id)
-        conn.execute(statement.on_conflict_do_update(index_elements=_CURRENT_KEY, set_=new, where=replaceable))
+        conn.execute(statement.on_conflict_do_update(index_elements=CURRENT_KEY, set_=new, where=replaceable))
 
 
 def _values(row: NewCatalog) -> dict[str, Any]:
@@ -271,9 +274,11 @@ def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = 
     Raises
     ------
     InputError
-        If the run has no catalogs.
+        If the run has no catalogs, or is withdrawn.
     """
-    names = (*_CURRENT_KEY, "catalog_id", "run_id")
+    if conn.execute(sa.select(run.c.run_id).where(run.c.run_id == run_id, ~_COUNTS)).first():
+        raise InputError(f"run_id {run_id}: is withdrawn; `ezarchive withdraw --restore` makes it count again")
+    names = (*CURRENT_KEY, "catalog_id", "run_id")
     query = sa.select(*(catalog.c[name] for name in names)).where(catalog.c.run_id == run_id)
     rows = [dict(row) for row in conn.execute(query).mappings()]
     if not rows:
@@ -283,7 +288,7 @@ def pin_run(conn: sa.Connection, run_id: int, frame_ids: Iterable[int] | None = 
         rows = [row for row in rows if row["frame_id"] in wanted]
     statement = insert(conn, current_run)
     new = {"catalog_id": statement.excluded.catalog_id, "run_id": run_id, "pinned": True}
-    statement = statement.on_conflict_do_update(index_elements=_CURRENT_KEY, set_=new)
+    statement = statement.on_conflict_do_update(index_elements=CURRENT_KEY, set_=new)
     for part in chunks(rows):
         conn.execute(statement, [{**row, "pinned": True} for row in part])
     return len(rows)
@@ -302,14 +307,21 @@ def unpin(conn: sa.Connection, method: str, frame_ids: Iterable[int] | None = No
     ids = pinned if frame_ids is None else list({*pinned}.intersection(frame_ids))
     freed = 0
     for part in chunks(sorted(set(ids))):
-        values = {"catalog_id": _newest(catalog.c.catalog_id), "run_id": _newest(catalog.c.run_id), "pinned": False}
+        values = {"catalog_id": newest_catalog(catalog.c.catalog_id), "run_id": newest_catalog(catalog.c.run_id), "pinned": False}
         freed += conn.execute(sa.update(current_run).where(chosen, in_ids(current_run.c.frame_id, part)).values(values)).rowcount
     return freed
 
 
-def _newest(column: sa.Column[int]) -> sa.ScalarSelect[int]:
-    same = sa.and_(*(catalog.c[name] == current_run.c[name] for name in _CURRENT_KEY))
-    return sa.select(column).where(same).order_by(catalog.c.run_id.desc()).limit(1).correlate(current_run).scalar_subquery()
+def newest_catalog(column: sa.Column[int]) -> sa.ScalarSelect[int]:
+    """Return a column of the newest catalog that may take the place of a row of ``current_run``; NULL where there is none."""
+    same = sa.and_(*(catalog.c[name] == current_run.c[name] for name in CURRENT_KEY))
+    newest = sa.select(column).where(same, of_run_that_counts()).order_by(catalog.c.run_id.desc()).limit(1)
+    return newest.correlate(current_run).scalar_subquery()
+
+
+def of_run_that_counts() -> sa.ColumnElement[bool]:
+    """Return whether a row of ``catalog`` is of a run that is not withdrawn."""
+    return catalog.c.run_id.not_in(sa.select(run.c.run_id).where(~_COUNTS))
 
 
 def list_runs(conn: sa.Connection) -> list[dict[str, Any]]:
@@ -318,7 +330,8 @@ def list_runs(conn: sa.Connection) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        run_id, recipe_id, method, started, ended (MJD UTC), n_catalogs, n_pinned, counts, versions, parameters, apertures.
+        run_id, recipe_id, method, started, ended (MJD UTC), n_catalogs, n_pinned, withdrawn (MJD UTC, None: it counts), counts,
+        versions, parameters, apertures.
     """
     made = sa.select(catalog.c.run_id, sa.func.count().label("n")).group_by(catalog.c.run_id).subquery()
     pinned = sa.and_(current_run.c.run_id == run.c.run_id, current_run.c.pinned.is_(True))
@@ -326,7 +339,7 @@ def list_runs(conn: sa.Connection) -> list[dict[str, Any]]:
     query = (
         sa.select(
             run.c.run_id, run.c.recipe_id, recipe.c.method, run.c.started, run.c.ended, sa.func.coalesce(made.c.n, 0).label("n_catalogs"),
-            pins.label("n_pinned"),
+            pins.label("n_pinned"), run.c.withdrawn,
             run.c.counts, run.c.versions, recipe.c.parameters, recipe.c.apertures,
         )
         .join(recipe, recipe.c.recipe_id == run.c.recipe_id)

@@ -123,9 +123,8 @@ def stored(conn: sa.Connection) -> pa.Table:
     """
     found = plain_rows(conn, sa.select(*(store_catalog.c[name] for name in STORED_FIELDS)).order_by(store_catalog.c.catalog_id))
     values = list(zip(*found, strict=True)) if found else [()] * len(STORED_FIELDS)
-    return pa.table(
-        [pa.array(each, type=kind) for each, kind in zip(values, STORED_FIELDS.values(), strict=True)], names=list(STORED_FIELDS)
-    )
+    arrays = [pa.array(each, type=kind) for each, kind in zip(values, STORED_FIELDS.values(), strict=True)]
+    return pa.table(arrays, names=list(STORED_FIELDS))
 
 
 def missing(conn: sa.Connection, methods: Collection[str] | None = None) -> list[int]:

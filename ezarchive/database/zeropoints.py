@@ -1,6 +1,7 @@
 """Zero points of frames: rows that `calibrate` writes, and those that count for catalogs and light curves.
 
-Of a frame and a method of detection the newest run that calibrated it counts; older ones stay.
+Of a frame and a method of detection the newest run that calibrated it counts; older ones stay. What a withdrawn run made, or was made of
+its catalogs, does not count.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def catalog_column(name: str) -> sa.ColumnElement[Any]:
     size = catalog.c.depth_aperture
     same = (zero_point.c.catalog_id == catalog.c.catalog_id, zero_point.c.measure == "APER")
     near = sa.func.abs(zero_point.c.aperture - size) <= SAME_APERTURE * size
-    newest = sa.select(zero_point.c.depth).where(*same, near).order_by(zero_point.c.run_id.desc()).limit(1)
+    newest = sa.select(zero_point.c.depth).where(*same, near, _counts(zero_point)).order_by(zero_point.c.run_id.desc()).limit(1)
     return sa.func.coalesce(newest.correlate(catalog).scalar_subquery(), catalog.c.depth).label("depth")
 
 
@@ -107,7 +108,9 @@ def calibrated(conn: sa.Connection, recipe_id: int, catalog_ids: Iterable[int]) 
     done: set[int] = set()
     for part in chunks(catalog_ids):
         query = sa.select(zero_point.c.catalog_id).join(run, run.c.run_id == zero_point.c.run_id)
-        done.update(conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(zero_point.c.catalog_id, part))).scalars())
+        done.update(
+            conn.execute(query.where(run.c.recipe_id == recipe_id, in_ids(zero_point.c.catalog_id, part), _counts(zero_point))).scalars()
+        )
     return done
 
 
@@ -121,7 +124,7 @@ def uncalibrated(conn: sa.Connection, recipe_id: int, method: str) -> tuple[list
     total : int
     """
     made = sa.select(zero_point.c.catalog_id).join(run, run.c.run_id == zero_point.c.run_id).where(run.c.recipe_id == recipe_id)
-    done = made.where(zero_point.c.catalog_id == current_run.c.catalog_id).correlate(current_run).exists()
+    done = made.where(_counts(zero_point), zero_point.c.catalog_id == current_run.c.catalog_id).correlate(current_run).exists()
     held = sa.exists().where(frame_file.c.frame_id == current_run.c.frame_id)
     query = sa.select(current_run.c.frame_id).where(current_run.c.method == method, held)
     total = conn.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
@@ -206,8 +209,19 @@ def _current() -> sa.Select[Any]:
     # Correlated: for each frame one step into the index.
     other = zero_point.alias()
     same = sa.and_(other.c.frame_id == zero_point.c.frame_id, other.c.method == zero_point.c.method)
-    newest = sa.select(sa.func.max(other.c.run_id)).where(same).correlate(zero_point).scalar_subquery()
-    return sa.select(zero_point).where(zero_point.c.run_id == newest)
+    newest = sa.select(sa.func.max(other.c.run_id)).where(same, _counts(other)).correlate(zero_point).scalar_subquery()
+    return sa.select(zero_point).where(zero_point.c.run_id == newest, _counts(zero_point))
+
+
+def _counts(rows: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return whether neither the run that made a zero point nor the one that measured its stars is withdrawn."""
+    gone = run.alias()
+    measured_by = sa.select(catalog.c.run_id).where(catalog.c.catalog_id == rows.c.catalog_id).correlate(rows).scalar_subquery()
+    either = sa.or_(gone.c.run_id == rows.c.run_id, gone.c.run_id == measured_by)
+    of_withdrawn = sa.exists().where(gone.c.withdrawn.is_not(None), either).correlate(rows)
+    # Asked once: most archives have no withdrawn run.
+    any_withdrawn = sa.exists().where(run.alias().c.withdrawn.is_not(None))
+    return sa.or_(~any_withdrawn, ~of_withdrawn)
 
 
 def _piece(rows: Sequence[Sequence[Any]]) -> pa.Table:

@@ -155,11 +155,26 @@ def _statistics(mjd, used, mag, err, out, delta):  # pragma: no cover - compiled
             steps += (mag[i] - mag[i - 1]) ** 2
     out[MEAN], out[MEAN_ERR], out[CHI2] = reference + mean, 1 / np.sqrt(weights), chi2
     out[J] = _j_of(mjd, delta, used)
-    ordered = np.sort(mag)
+    ordered = _sort(mag)
     out[MIN], out[MAX] = ordered[0], ordered[-1]
     out[MEDIAN] = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
     out[STD] = np.sqrt(squares / (n - 1)) if n > 1 else np.nan
     out[ETA] = steps / squares if n > 2 and ordered[0] < ordered[-1] else np.nan
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sort(values):  # pragma: no cover - compiled
+    """Sort in place; most light curves are short."""
+    if len(values) > 32:
+        values.sort()
+        return values
+    for i in range(1, len(values)):
+        value, j = values[i], i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+    return values
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
