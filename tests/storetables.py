@@ -7,6 +7,8 @@ import pyarrow as pa
 
 from ezarchive.sky import cell_of
 from ezarchive.store import files, ids
+from ezarchive.store.build import Builder
+from ezarchive.store.version import Version
 
 
 def random_places(rng, n, *, ra=(10.0, 50.0), dec=(-30.0, 30.0)):
@@ -84,3 +86,25 @@ def split(table, tree):
     """Tables by leaf."""
     place = tree.index_of(table["_healpix_29"].to_numpy())
     return {tree.leaves[index]: table.filter(pa.array(place == index)) for index in np.unique(place)}
+
+
+def publish(home, number=1, *, curves=None, objs=None, tree=None, previous=None, parameters=None):
+    """A version with these light curves (added to those before) and objects (in their place)."""
+    previous = previous or Version.none(home)
+    with Builder(home, previous, number, parameters or {}, tree=tree) as builder:
+        for leaf, table in split(curves, builder.tree).items() if curves is not None else ():
+            builder.add(leaf, table)
+        for leaf, table in split(objs, builder.tree).items() if objs is not None else ():
+            builder.replace(leaf, "objects", table)
+        return builder.publish()
+
+
+def all_rows(version, dataset="light_curve"):
+    """Every row of a dataset, in one order."""
+    table = pa.concat_tables([files.schema(dataset).empty_table(), *(version.read(dataset, leaf) for leaf in version.leaves(dataset))])
+    return table.take(pa.array(files.sort_order(table, files.ORDERS[dataset])))
+
+
+def contents(folder):
+    """Every file below a folder with its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -161,11 +161,11 @@ def write_skymap(path: Path, stored: Iterable[StoredFile]) -> None:
 def _write_schemas(version: Version, dataset: str, stored: dict[Leaf, tuple[StoredFile, ...]]) -> None:
     folder = version.folder / dataset / "dataset"
     schema = files.schema(dataset)
-    described = schema.with_metadata({
-        "IVOA.VOTable-Parquet.version": "1.0",
-        "IVOA.VOTable-Parquet.content": votable(files.COLUMNS[dataset]),
-    })  # fmt: skip
-    pq.write_metadata(described, folder / "_common_metadata", store_schema=False)
+    with pq.ParquetWriter(folder / "_common_metadata", schema, store_schema=False) as writer:
+        writer.add_key_value_metadata({
+            "IVOA.VOTable-Parquet.version": "1.0",
+            "IVOA.VOTable-Parquet.content": votable(files.COLUMNS[dataset]),
+        })  # fmt: skip
     if len(stored) > MAX_METADATA_FILES or any(len(found) > 1 for found in stored.values()):
         return
     footers = []

@@ -33,7 +33,9 @@ def test_folders(tmp_path):
     assert version_folder(tmp_path, 12) == store_folder(tmp_path) / "12"
 
 
-@pytest.mark.parametrize(("dataset", "leaf"), [("light_curve", None), ("nonsense", Leaf(0, 0)), ("unplaced", Leaf(0, 0)), ("aliases", None)])
+@pytest.mark.parametrize(
+    ("dataset", "leaf"), [("light_curve", None), ("nonsense", Leaf(0, 0)), ("unplaced", Leaf(0, 0)), ("aliases", None)]
+)
 def test_no_such_dataset(dataset, leaf):
     with pytest.raises(InputError, match="must be one of light_curve"):
         file_path(dataset, leaf, 1)

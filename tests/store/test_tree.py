@@ -59,7 +59,9 @@ def test_leaves_of_ranges():
     assert tree.leaves_of([(0, ids.N_IDS)]) == tree.leaves
 
 
-@pytest.mark.parametrize("leaf", [Leaf(0, 0), Leaf(0, 4), Leaf(0, 11), Leaf(5, 0), Leaf(7, 4**7 - 1), Leaf(12, 12345), Leaf(12, 0)], ids=str)
+@pytest.mark.parametrize(
+    "leaf", [Leaf(0, 0), Leaf(0, 4), Leaf(0, 11), Leaf(5, 0), Leaf(7, 4**7 - 1), Leaf(12, 12345), Leaf(12, 0)], ids=str
+)
 def test_borders_from_both_sides(leaf):
     inside, outside = border_cells(leaf), margin_cells(leaf)
     shift = 2 * (BORDER_ORDER - leaf.order)
