@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ezarchive import sky
 from ezarchive.catalogs import depths
@@ -15,6 +16,7 @@ from ezarchive.catalogs.metadata import ARROW_TYPES
 from ezarchive.catalogs.views import FORCED_METHODS
 from ezarchive.columns import DEFAULT_APERTURE, LIGHT_CURVE
 from ezarchive.database import queries, tables, zeropoints
+from ezarchive.database.recipes import parameters_of_runs
 from ezarchive.frames.record import Frame
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ SCHEMA = pa.schema([(column.name, ARROW_TYPES[column.dtype]) for column in LIGHT
 
 _FRAME_COLUMNS = (
     "frame_id", "telname", "filter", "mjd_mid", "exptime", "night", "ra", "dec", "radius", "bunit", "zero_point", "zero_point_err",
-    "zero_point_aperture", "zero_point_system", "depth", "depth_aperture",
+    "zero_point_aperture", "zero_point_system", "depth", "depth_aperture", "seeing", "pixel_scale",
 )  # fmt: skip
 _POINT = 1e-9
 
@@ -63,7 +65,7 @@ def non_detections(
     -------
     pyarrow.Table
         `SCHEMA`, one row a frame, by ``mjd_mid``: ``kind`` is ``limit``, ``ra`` and ``dec`` the place, ``flux_limit`` and ``mag_limit``
-        (NULL unless calibrated) 5-sigma limits in the aperture, fluxes and magnitudes NULL.
+        (NULL unless calibrated) limits in the aperture, fluxes and magnitudes NULL.
 
     Raises
     ------
@@ -73,10 +75,12 @@ def non_detections(
     Notes
     -----
     The limit is the frame's: that of the zero point which `calibrate` found, else the catalog's or the header's depth in that aperture;
-    where none of them is known, five times the noise of the sky in the aperture of the 50 sources nearest to the place. A frame on whose
-    edge the aperture would lie is left out, and so is one that was never searched for sources, or only measured at given positions:
-    nobody looked. Of several catalogs of a frame the newest that has a limit counts. What covers a place is never lost: a frame without
-    footprint covers none.
+    where none of them is known, five times the noise of the sky in the aperture of the 50 sources nearest to the place. Where the threshold
+    of the search was so high that a star of 5 sigma in the aperture would not have been found (`depths.search_factor`), the limit is the
+    brightness from which it would, about every second time at the limit itself. Both are of point sources.
+
+    A frame on whose edge the aperture would lie is left out, and so is one that was never searched for sources, or only measured at given
+    positions: nobody looked. Of several catalogs of a frame the newest that has a limit counts.
     """
     wanted = {name: tuple(values) for name, values in (names or {}).items()}
     cone = (float(ra) % 360, float(dec), _POINT)
@@ -90,9 +94,35 @@ def non_detections(
         about = tables.frames_table(conn, frame_ids=frame_ids, columns=_FRAME_COLUMNS, replaced=run is not None)
         catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
         zero_points = zeropoints.zero_points_table(conn, frame_ids=frame_ids)
+        recipes = parameters_of_runs(conn, pc.unique(catalogs["run_id"]).to_pylist())
     searched = catalogs.filter(pc.invert(pc.is_in(catalogs["method"], pa.array(FORCED_METHODS))))
     links = depths.depths(about, searched, zero_points, aperture)
-    return _rows(_one_a_frame(depths.with_limits(links, archive.home, ra, dec)), ra, dec)
+    factors = _search_factors(links, searched, about, recipes)
+    return _rows(_one_a_frame(depths.with_limits(links, archive.home, ra, dec, factors)), ra, dec)
+
+
+def _search_factors(
+    links: pa.Table, catalogs: pa.Table, frames: pa.Table, recipes: Mapping[int, tuple[str, Mapping[str, Any]]]
+) -> NDArray[np.float64]:
+    """Return what `depths.search_factor` says of each catalog, NaN where the recipe, the seeing or the scale is not known."""
+    scales = {frame_id: (scale, seeing) for frame_id, scale, seeing in _tuples(frames, "frame_id", "pixel_scale", "seeing")}
+    seeings = dict(_tuples(catalogs, "catalog_id", "seeing"))
+    rows = []
+    for catalog_id, frame_id, run_id, diameter in _tuples(links, "catalog_id", "frame_id", "run_id", "aperture"):
+        scale, of_frame = scales[frame_id]
+        method, options = recipes.get(run_id, ("", {}))
+        seeing = seeings[catalog_id] or of_frame
+        fwhm, size = (np.nan, np.nan) if not (scale and seeing) else (seeing / scale, diameter / scale)
+        threshold, area = (options.get(name) or np.nan for name in ("detection_sigma", "detect_minarea"))
+        rows.append((threshold, area, fwhm, size, method == "sex" and bool(options.get("convolve", True))))
+    if not rows:
+        return np.zeros(0)
+    threshold, area, fwhm, size, smoothed = (np.array(column, float) for column in zip(*rows, strict=True))
+    return depths.search_factor(threshold, area, fwhm, size, smoothed=smoothed > 0)
+
+
+def _tuples(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
 
 
 def _well_inside(frames: Sequence[Frame], ra: float, dec: float, margin: float) -> list[Frame]:

@@ -74,7 +74,7 @@ def light_curve(  # noqa: PLR0913 - the words of a user
     filter, telname : str or sequence of str, optional
         Only these (globs allowed).
     kind : str, optional
-        Only ``detection``, ``forced`` or ``limit`` (non-detections alone).
+        Only ``detection``, ``forced`` or ``limit`` (non-detections alone); with ``limits``, these and the non-detections.
     method : str, optional
         Only catalogs of this method. With ``"elliptical"`` (or a ``run`` of that method) the points are of forced ellipses, calibrated with
         the zero point of ``AUTO``, ``aperture_arcsec`` masked; else ellipses are left out, which ``meta["notes"]`` tells.
