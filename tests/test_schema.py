@@ -14,10 +14,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from ezarchive.database import migrate, models, queries, runs
+from ezarchive.database import migrate, models, queries, runs, stores, withdrawals, zeropoints
 from ezarchive.database.engine import make_engine, parse_url
 from ezarchive.database.session import Database
-from ezarchive.errors import MigrationError
+from ezarchive.errors import MigrationError, SchemaTooOldError
 from ezarchive.sky import CELL_ORDER
 
 postgresql_server, empty_postgresql_url, empty_url = engines.postgresql_server, engines.empty_postgresql_url, engines.empty_url
@@ -251,6 +251,64 @@ def test_catalogs_of_the_first_schema_stay_current(first_schema):
         assert (row.catalog_id, row.path) == (1, "catalogs/1/a.parquet")
         assert conn.execute(sa.text("SELECT targets, pinned FROM current_run")).all() == [("", True)]
         assert runs.unpin(conn, "sex") == 1
+
+
+@pytest.fixture
+def third_schema(engine):
+    """A database of the third step: two runs of one frame, the second one current, with a zero point each."""
+    migrate.upgrade(engine, to="0003")
+    zero = "INSERT INTO zero_point (frame_id, catalog_id, run_id, method, measure, value, n_stars, created) VALUES"
+    catalog = "INSERT INTO catalog (catalog_id, frame_id, run_id, method, path, n_rows, sha256, apertures, created) VALUES"
+    with engine.begin() as conn:
+        for statement in (
+            "INSERT INTO root (root_id, name, uri, kind, online) VALUES (1, 'sci', '/sci', 'science', true)",
+            "INSERT INTO file (file_id, root_id, relpath, size, mtime_ns, inode, state, first_seen, last_seen)"
+            " VALUES (1, 1, 'a.fits', 1, 1, 1, 'ok', 1, 1)",
+            "INSERT INTO frame (frame_id, file_id, hdu, kind, naxis1, naxis2, wcs_ok, quality) VALUES (1, 1, 0, 'science', 8, 8, false, 0)",
+            "INSERT INTO frame_file (file_id, hdu, frame_id) VALUES (1, 0, 1)",
+            "INSERT INTO recipe (recipe_id, method, parameters, apertures, hash, created) VALUES (1, 'sex', '{}', '[]', 'ab', 60000)",
+            "INSERT INTO run (run_id, recipe_id, versions, started, ended, counts) VALUES (1, 1, '{}', 60000, 60001, '{}')",
+            "INSERT INTO run (run_id, recipe_id, versions, started) VALUES (2, 1, '{}', 60002)",
+            f"{catalog} (1, 1, 1, 'sex', 'catalogs/1/a.parquet', 5, 'cd', '[5.0]', 60000)",
+            f"{catalog} (2, 1, 2, 'sex', 'catalogs/2/a.parquet', 6, 'ef', '[5.0]', 60000)",
+            "INSERT INTO current_run (frame_id, method, catalog_id, run_id, pinned, targets) VALUES (1, 'sex', 2, 2, false, '')",
+            f"{zero} (1, 1, 1, 'sex', 'AUTO', 25.0, 9, 60000)",
+            f"{zero} (1, 2, 2, 'sex', 'AUTO', 26.0, 9, 60000)",
+        ):
+            conn.execute(
+                sa.text(statement.replace("'a.fits'", "CAST('a.fits' AS bytea)" if engine.dialect.name == "postgresql" else "x'61'"))
+            )
+    return engine
+
+
+def test_runs_of_the_third_schema_count_and_can_be_withdrawn(third_schema):
+    migrate.upgrade(third_schema)
+    with Database.open(third_schema.url.render_as_string(hide_password=False)) as database:
+        with database.begin() as conn:
+            assert stores.changes(conn) == 0
+            assert (stores.current(conn), stores.missing(conn), stores.stored(conn).num_rows) == (None, [2], 0)
+            newest, oldest = runs.list_runs(conn)
+            assert (newest["run_id"], newest["withdrawn"], newest["n_catalogs"], newest["ended"]) == (2, None, 1, None)
+            assert (oldest["run_id"], oldest["withdrawn"], oldest["n_catalogs"], oldest["ended"]) == (1, None, 1, 60001.0)
+            assert zeropoints.of_frames(conn, [1])[1][0].value == 26.0
+            counts = {"n_light_curve": 6, "n_objects": 6, "n_orphans": 0}
+            stores.publish(conn, 1, "associate", counts, {}, [(2, 6, "")])
+        with database.begin() as conn:
+            assert stores.changes(conn) == 1
+            withdrawals.withdraw_run(conn, 2)
+            assert (stores.current(conn), stores.missing(conn), stores.stale(conn)) == (1, [1], [2])
+            assert zeropoints.of_frames(conn, [1])[1][0].value == 25.0
+
+
+@pytest.mark.parametrize("step", ["0001", "0002", "0003"])
+def test_an_older_database_is_refused_until_it_is_migrated(engine, step):
+    migrate.upgrade(engine, to=step)
+    url = engine.url.render_as_string(hide_password=False)
+    with pytest.raises(SchemaTooOldError, match="`ezarchive migrate` brings it up to date"):
+        Database.open(url)
+    migrate.upgrade(engine)
+    with Database.open(url) as database, database.connect() as conn:
+        assert stores.changes(conn) == 0
 
 
 def test_scripts_are_found_in_an_installed_package(tmp_path, monkeypatch):
