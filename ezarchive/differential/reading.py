@@ -57,14 +57,14 @@ class Choice:
     names: Mapping[str, tuple[str, ...]]
     cone: tuple[float, float, float] | None = None
 
-    def where(self) -> tuple[str, dict[str, Any]]:
-        """Return conditions on frames and their parameters."""
+    def where(self, ids: str, names: str) -> tuple[str, dict[str, Any]]:
+        """Return conditions on frames and their parameters, for tables of these names that hold frame ids, and filters and telescopes."""
         parts, values = [], {}
         if self.frame_ids is not None:
-            parts.append(f"frame_id IN ({', '.join(map(str, self.frame_ids or (-1,)))})")
+            parts.append(f"{ids}.frame_id IN ({', '.join(map(str, self.frame_ids or (-1,)))})")
         for key, wanted in self.names.items():
             marks = [f"${key}{number}" for number in range(len(wanted))]
-            parts.append(f"{key} IN ({', '.join(marks)})")
+            parts.append(f"{names}.{key} IN ({', '.join(marks)})")
             values |= {f"{key}{number}": name for number, name in enumerate(wanted)}
         return "".join(f" AND {part}" for part in parts), values
 
@@ -94,18 +94,16 @@ def choice(archive: Archive, method: str, frame_ids: Sequence[int] | None, cone:
 
 def measured(archive: Archive, wanted: Choice, aperture: float = DEFAULT_APERTURE) -> pa.Table:
     """Return good measurements of one aperture, one row each, those of `_MEASURED`."""
-    where, values = wanted.where()
+    where, values = wanted.where("l", "l")
     if wanted.cone is not None:
         where += " AND angular_separation(l.ra, l.dec, $ra, $dec) <= $radius"
         values |= dict(zip(("ra", "dec", "radius"), wanted.cone, strict=True))
-    where = where.replace(" AND frame_id", " AND l.frame_id").replace(" AND filter", " AND l.filter").replace(" AND tel", " AND l.tel")
     return archive.sql(_MEASURED + where, {"method": wanted.method, **values}, aperture=aperture).to_arrow()
 
 
 def catalogs(archive: Archive, wanted: Choice) -> pa.Table:
     """Return the catalogs that are meant: ``catalog_id frame_id filter telname``."""
-    where, values = wanted.where()
-    where = where.replace(" AND frame_id", " AND c.frame_id")
+    where, values = wanted.where("c", "f")
     return archive.sql(f"{_CATALOGS}{where} ORDER BY catalog_id", {"method": wanted.method, **values}).to_arrow()
 
 
