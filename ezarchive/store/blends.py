@@ -8,7 +8,7 @@ apart once they were seen apart in one image on enough nights.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,7 @@ from scipy.spatial import cKDTree
 from ezarchive.kernels import sharing
 from ezarchive.sky import unit_vectors
 from ezarchive.store import sites
-
-if TYPE_CHECKING:
-    from ezarchive.store.grouping import Known, Rows
+from ezarchive.store.rows import Known, Rows
 
 _CLOSE = 3.0
 """Radii within which two objects of a component are told as a pair."""
@@ -92,7 +90,7 @@ def share(
     )  # fmt: skip
     entity = np.full(len(mean), -1, np.int64)
     entity[: len(objects)] = objects
-    seen = len(objects) + np.flatnonzero(nights(centre, rows.night[mine], len(mean))[len(objects) :] >= min_nights)
+    seen = len(objects) + np.flatnonzero(sites.nights(centre, rows.night[mine], len(mean))[len(objects) :] >= min_nights)
     entity[seen] = first_new + np.arange(len(seen))
     return Crowd(mine, entity[centre], len(seen), mean, group, entity)
 
@@ -147,11 +145,3 @@ def _neighbours(lone: NDArray[np.int64], mean: NDArray[np.float64], component: N
         others = others[others != lone[i]]
         found[i, 1] = others[np.argmin(((mean[others] - mean[lone[i]]) ** 2).sum(axis=1))]
     return found
-
-
-def nights(group: NDArray[np.int64], night: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """Return on how many nights each group was seen."""
-    if not group.size:
-        return np.zeros(count, np.int64)
-    span = int(night.max()) - int(night.min()) + 1
-    return np.bincount(sites.distinct(group * span + (night - night.min())) // span, minlength=count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from ezarchive.kernels import friends
 from ezarchive.sky import unit_vectors
 from ezarchive.store import sites
-
-if TYPE_CHECKING:
-    from ezarchive.store.grouping import Known, Rows
+from ezarchive.store.rows import Known, Rows
 
 
 class Owned(NamedTuple):
@@ -75,7 +73,7 @@ def attach(
         return Forced(none, none, none, none, np.empty(0))
     found, index = np.unique(np.concatenate([place, known.site[earlier]]), return_inverse=True)
     points = sites.centres(~found)
-    holder = survivor[places(known.object_id, known.site_object[earlier])]
+    holder = survivor[sites.places(known.object_id, known.site_object[earlier])]
     near = _near(points, owned, radius)
     near = np.unique(np.concatenate([near, np.column_stack([index[len(mine) :], holder])]), axis=0)
     crowded = np.bincount(near[:, 0], minlength=len(found))[near[:, 0]] > 1
@@ -117,9 +115,3 @@ def _means(rows: Rows, known: Known, entity: NDArray[np.int64], wanted: NDArray[
     np.add.at(out, entity[members], unit_vectors(rows.ra[members], rows.dec[members]))
     length = np.sqrt((out**2).sum(axis=1, keepdims=True))
     return out / np.where(length > 0, length, 1.0)
-
-
-def places(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each id stands in an unsorted array that has them all."""
-    order = np.argsort(ids)
-    return order[np.searchsorted(ids[order], wanted)] if ids.size else np.empty(0, np.int64)
