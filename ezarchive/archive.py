@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ezarchive import ask, batch, calibrate, config, differential, driver, forced, index, verify, withdraw
+from ezarchive import ask, associate, batch, calibrate, config, differential, driver, engines, forced, index, variability, verify, withdraw
 from ezarchive.catalogs.curvetable import LightCurveTable
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
@@ -33,6 +33,7 @@ class Archive:
 
     def __init__(self, home: Path, settings: config.Settings, database: Database) -> None:
         self.home, self.settings, self.database = home, settings, database
+        self.engines = engines.Engines()
 
     @classmethod
     def create(
@@ -115,6 +116,7 @@ class Archive:
 
     def close(self) -> None:
         """Close the connections to the database."""
+        self.engines.clear()
         self.database.dispose()
 
     def __enter__(self) -> Archive:
@@ -146,6 +148,14 @@ class Archive:
         """Find the zero points of measured frames from stars of known magnitudes; see `ezarchive.calibrate.calibrate`."""
         return calibrate.calibrate(self, frames, **options)
 
+    def associate(self, **options: Any) -> associate.AssociateReport:
+        """Join the measurements into objects and bring the light-curve store up to date; see `ezarchive.associate.associate`."""
+        return associate.associate(self, **options)
+
+    def compact(self, **options: Any) -> associate.AssociateReport:
+        """Make one file of every partition of the light-curve store; see `ezarchive.associate.compact`."""
+        return associate.compact(self, **options)
+
     def differential(self, frames: Any = None, **options: Any) -> differential.DifferentialReport:
         """Find the zero points of frames from the constant stars that they share; see `ezarchive.differential.differential`."""
         return differential.differential(self, frames, **options)
@@ -157,6 +167,10 @@ class Archive:
     def sql(self, query: str, parameters: Any = None, **options: Any) -> QueryResult:
         """Answer a SQL query over frames, catalogs and measurements; see `ezarchive.ask.sql`."""
         return ask.sql(self, query, parameters, **options)
+
+    def variability(self, **options: Any) -> variability.VariabilityReport:
+        """Return the most variable objects and the plane that they stand out in; see `ezarchive.variability.variability`."""
+        return variability.variability(self, **options)
 
     def verify(self, **options: Any) -> verify.VerifyReport:
         """Compare the database with the files; see `ezarchive.verify.verify`."""

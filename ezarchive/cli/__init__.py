@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from ezarchive.cli import calibrate, columns, commands, differential, forced, withdraw  # noqa: F401  the commands register themselves
+from ezarchive.cli import (  # noqa: F401  the commands register themselves
+    calibrate,
+    columns,
+    commands,
+    differential,
+    forced,
+    lightcurve,
+    variability,
+    withdraw,
+)
 from ezarchive.cli.common import cli
 
 __all__ = ["cli", "main"]

@@ -18,8 +18,9 @@ from ezarchive.plots.images import draw_apertures, draw_image, image
 from ezarchive.plots.lightcurve import QUANTITIES, light_curve
 from ezarchive.plots.maps import Panel, panels
 from ezarchive.plots.overlays import Overlay, sources
+from ezarchive.plots.variability import variability_plane
 
 __all__ = [
     "FORMATS", "QUANTITIES", "Averaged", "Overlay", "Panel", "averaged", "averaged_from", "draw_apertures", "draw_image", "folded", "image",
-    "light_curve", "panels", "quality", "save", "sources", "step_for",
+    "light_curve", "panels", "quality", "save", "sources", "step_for", "variability_plane",
 ]  # fmt: skip
