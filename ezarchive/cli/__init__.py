@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ezarchive.cli import (  # noqa: F401  the commands register themselves
+    associate,
     calibrate,
     columns,
     commands,

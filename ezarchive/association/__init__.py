@@ -1,0 +1,1 @@
+"""How measurements become objects: which catalogs, which rows, which object, and what is written; joined by `ezarchive.associate`."""
