@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
-import ezarchive
 from ezarchive.catalogs import curvebins
 from ezarchive.catalogs.export import FORMATS, write_table
 from ezarchive.errors import InputError
@@ -144,7 +144,7 @@ def aavso(
     parameters = [
         "TYPE=Extended",
         f"OBSCODE={observer}",
-        f"SOFTWARE=ezarchive {ezarchive.__version__}",
+        f"SOFTWARE=ezarchive {version('ezarchive')}",
         "DELIM=,",
         f"DATE={date}",
         "OBSTYPE=CCD",

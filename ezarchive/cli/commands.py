@@ -24,12 +24,6 @@ from ezarchive.cli.common import (
 from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.errors import InputError
 
-CURVE_COLUMNS = (
-    "mjd_mid", "filter", "telname", "flux", "flux_err", "mag_inst", "mag", "mag_err", "snr", "flags", "kind", "frame_id",
-    "separation", "n_within",
-)  # fmt: skip
-"""What `lightcurve` shows on the screen; the other formats hold every column."""
-
 
 @cli.command()
 @home_argument
@@ -126,32 +120,6 @@ def measure(home: Path, objname: Any, telname: Any, filter_: Any, settings: tupl
         report = archive.measure(chosen, **options, **chosen_options)
     click.echo(report)
     sys.exit(0 if report.ok else 1)
-
-
-@cli.command(cls=PositionCommand)
-@home_argument
-@click.argument("ra")
-@click.argument("dec")
-@click.option("--radius", default="2 arcsec", show_default=True)
-@click.option("--aperture", type=float, default=DEFAULT_APERTURE, show_default=True, help="Diameter, arcsec.")
-@click.option("--filter", "filter_", multiple=True)
-@click.option("--telname", multiple=True)
-@click.option("--method", help="Only catalogs of this method; those of elliptical are seen in light curves with it alone.")
-@click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also draw it: .png, .pdf or .svg.")
-@format_option
-@boundary
-def lightcurve(home: Path, ra: str, dec: str, output: Path | None, form: str, filter_: Any, telname: Any, **options: Any) -> None:
-    """Print the light curve at RA DEC (degrees, or 21:45:00 -77:15:44)."""
-    from ezarchive import plots  # noqa: PLC0415  the command line must start fast
-    from ezarchive.ask import as_result  # noqa: PLC0415
-
-    with ezarchive.Archive.open(home, write=False) as archive:
-        table = archive.light_curve(f"{ra} {dec}", filter=list(filter_) or None, telname=list(telname) or None, **options)
-    show(as_result(table[list(CURVE_COLUMNS)] if form == "table" else table), form)
-    if output is not None:
-        plots.save(plots.light_curve(table, title=f"{ra} {dec}"), output)
-        click.echo(f"{output}: written", err=True)
 
 
 @cli.command()
