@@ -11,13 +11,10 @@ import pyarrow as pa
 from astropy.table import QTable
 from astropy.utils.masked import Masked
 
-from ezarchive import sky
+from ezarchive import engines
 from ezarchive.catalogs.result import QueryResult
-from ezarchive.catalogs.sql import Engine
-from ezarchive.catalogs.views import ELLIPTICAL
 from ezarchive.columns import DEFAULT_APERTURE
-from ezarchive.database import audit, runs, tables, zeropoints
-from ezarchive.errors import UnknownNameError
+from ezarchive.database import audit, runs
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
@@ -53,8 +50,10 @@ def sql(
     ----------
     archive : Archive
     query : str
-        One SELECT over the views ``frames``, ``catalogs``, ``zero_points``, ``measurements`` and ``light_curve`` (columns:
-        ``data_layout.md``).
+        One SELECT over the views ``frames``, ``catalogs``, ``zero_points``, ``measurements``, ``light_curve`` and, after ``associate``,
+        ``objects``, ``object_filters``, ``ambiguous``, ``aliases`` (columns: ``data_layout.md``). In its FROM there may be
+        ``cone(ra, dec, radius_arcsec)``: objects, nearest first, with ``separation`` in arcsec; ``lc(object_id)``: a light curve; and
+        ``upper_limits(object_id)``: the frames that were searched there and show nothing.
     parameters : sequence or mapping, optional
         Values for ``?`` in the query, or for ``$name``.
     aperture : float, Quantity or str
@@ -80,8 +79,7 @@ def sql(
     --------
     ``archive.sql("SELECT mjd_mid, mag, mag_err FROM light_curve WHERE filter = 'm600' ORDER BY mjd_mid")``
     """
-    with _engine(archive, aperture=aperture, method=method, run=run) as engine:
-        return engine.query(query, parameters)
+    return engines.ask(archive, lambda engine: engine.query(query, parameters), aperture=aperture, method=method, run=run)
 
 
 def quarantine(archive: Archive, *, resolved: bool = False) -> QueryResult:
@@ -130,29 +128,4 @@ def _rows(rows: list[dict[str, Any]], names: Sequence[str]) -> QueryResult:
     return QueryResult(pa.table({name: pa.array([row[name] for row in plain]) for name in names}))
 
 
-def _engine(archive: Archive, *, aperture: Any, method: str | None, run: int | None, frame_ids: list[int] | None = None) -> Engine:
-    diameter = _arcsec("aperture", aperture)
-    ellipses = method == ELLIPTICAL
-    with archive.database.connect() as conn:
-        if method is not None or run is not None:
-            known = runs.list_runs(conn)
-            _check_runs(known, method, run)
-            ellipses |= any(row["run_id"] == run and row["method"] == ELLIPTICAL for row in known)
-        frames = tables.frames_table(conn, frame_ids=frame_ids, replaced=run is not None)
-        catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
-        zero_points = zeropoints.zero_points_table(conn, frame_ids=frame_ids)
-    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, ellipses=ellipses, zero_points=zero_points)
-
-
-def _arcsec(name: str, value: Any) -> float:
-    plain = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return float(value) if plain else sky.parse_angle(value, name) * 3600
-
-
-def _check_runs(known: list[dict[str, Any]], method: str | None, run: int | None) -> None:
-    methods = {row["method"] for row in known}
-    if method is not None and known and method not in methods:
-        raise UnknownNameError("method", str(method), methods)
-    numbers = {row["run_id"] for row in known if method is None or row["method"] == method}
-    if run is not None and run not in numbers:
-        raise UnknownNameError("run", str(run), {str(number) for number in numbers})
+_engine, _arcsec = engines.of_frames, engines.arcsec

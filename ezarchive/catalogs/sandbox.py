@@ -7,19 +7,24 @@ tree is looked at before it runs: only plain queries, only known tables, only ta
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from ezarchive.catalogs.trees import parsed, table_path, walk
 from ezarchive.errors import SQLError, near_misses
 
-VIEWS = ("frames", "catalogs", "zero_points", "measurements", "light_curve")
+VIEWS = (
+    "frames", "catalogs", "zero_points", "measurements", "light_curve", "objects", "object_filters", "ambiguous", "aliases"
+)  # fmt: skip
 """The tables of the archive."""
+
+ARCHIVE_FUNCTIONS = ("cone", "lc", "upper_limits")
+"""The archive's own table functions; they are answered before DuckDB sees the query (`functions`)."""
 
 TABLE_FUNCTIONS = frozenset(
     "range generate_series unnest repeat repeat_row json_each json_tree histogram histogram_values icu_calendar_names summary "
@@ -36,11 +41,18 @@ _EXPLAIN = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*explain(?:\s+analyze\
 
 @dataclass(frozen=True)
 class Checked:
-    """A statement that may run: its text, its tree (of the query inside EXPLAIN), and the archive's views that it names."""
+    """A statement that may run: its text, its tree (of the query inside EXPLAIN, which `prefix` is), and the views that it names."""
 
     sql: str
+    prefix: str
     tree: dict[str, Any]
     views: frozenset[str]
+
+    @cached_property
+    def rewritable(self) -> bool:
+        """Whether parts of it may be answered first (`functions`)."""
+        kinds = {str(node.get("type")) for node in walk(self.tree)}
+        return bool(kinds & {"TABLE_FUNCTION", "SUBQUERY", "JOIN"})
 
 
 def connect(memory_gb: float) -> duckdb.DuckDBPyConnection:
@@ -61,9 +73,9 @@ def connect(memory_gb: float) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def close_doors(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Take the file system away, but for the catalogs in `folder`, for good."""
-    connection.execute(f"SET allowed_directories = [{quoted(str(folder))}]")
+def close_doors(connection: duckdb.DuckDBPyConnection, *folders: Path) -> None:
+    """Take the file system away, but for the catalogs and the store in `folders`, for good."""
+    connection.execute(f"SET allowed_directories = [{', '.join(quoted(str(folder)) for folder in folders)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
@@ -108,7 +120,7 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> Checked:
         asked = "only queries may be asked (SELECT, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN)"
         raise SQLError(f"SQL: {_verb(query or sql)} is refused: {asked}")
     _check_nodes(tree)
-    return Checked(sql, tree, _views(tree))
+    return Checked(sql, sql[: len(sql) - len(query)], tree, _views(tree))
 
 
 def shortened(err: Exception) -> str:
@@ -118,28 +130,9 @@ def shortened(err: Exception) -> str:
     return "SQL: " + " ".join(lines[:3])
 
 
-def walk(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object of a statement's tree."""
-    stack = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            yield item
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-
-
-def table_path(node: dict[str, Any]) -> list[str]:
-    """Return the parts of a table's name in lower case, empty ones left out."""
-    parts = (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))
-    return [part.lower() for part in parts if part]
-
-
 def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
     """Return the tree of a query, None when it is not one query."""
-    text = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
-    tree = json.loads(text)
+    tree = parsed(connection, query)
     return tree if not tree["error"] and len(tree["statements"]) == 1 else None
 
 
@@ -156,8 +149,9 @@ def _check_nodes(tree: dict[str, Any]) -> None:
             raise SQLError(f"SQL: {kind.split('_')[0]} is refused: only queries may be asked")
         if kind == "TABLE_FUNCTION":
             name = str(node["function"]["function_name"]).lower()
-            if name not in TABLE_FUNCTIONS:
-                raise SQLError(f"SQL: table function {name!r} is refused: queries read {', '.join(VIEWS)}, and no files")
+            if name not in TABLE_FUNCTIONS and name not in ARCHIVE_FUNCTIONS:
+                readable = f"{', '.join(VIEWS)}, {', '.join(f'{function}()' for function in ARCHIVE_FUNCTIONS)}"
+                raise SQLError(f"SQL: table function {name!r} is refused: queries read {readable}, and no files")
         if kind == "FUNCTION" and str(node.get("function_name", "")).lower() in _REFUSED_FUNCTIONS:
             raise SQLError(f"SQL: function {node['function_name']!r} is refused")
         if kind == "BASE_TABLE":

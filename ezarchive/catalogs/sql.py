@@ -1,15 +1,15 @@
-"""SQL over everything that was measured: DuckDB in memory over per-image Parquet, with the frame tables joined in.
+"""SQL over everything that was measured: DuckDB in memory over Parquet, with the frame tables joined in.
 
-Views: ``frames``, ``catalogs``, ``zero_points`` (the database's, registered as Arrow tables), ``measurements`` (every column of every
-catalog) and ``light_curve`` (one aperture, per second and calibrated; ``columns.LIGHT_CURVE``). The last two open Parquet files only
-when a query names them, and only those that its WHERE can need.
+Views: ``frames``, ``catalogs``, ``zero_points`` (the database's), ``measurements`` (every column of every catalog), ``light_curve`` (one
+aperture, per second and calibrated; ``columns.LIGHT_CURVE``), and of the light-curve store ``objects``, ``object_filters``, ``ambiguous``
+and ``aliases``. Tables are read, and Parquet files opened, only when a query names them, and only those that its WHERE can need.
 """
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,20 +18,32 @@ from typing import Any, Self
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ezarchive.catalogs import prune, views
-from ezarchive.catalogs.metadata import ARROW_TYPES
-from ezarchive.catalogs.parquet import column_names, read_catalog, read_provenance
+from ezarchive.catalogs import trees, views
+from ezarchive.catalogs.binding import MEASURED, Asked, Binder, words_of
+from ezarchive.catalogs.functions import Functions, Rewriter
+from ezarchive.catalogs.named import named_columns
 from ezarchive.catalogs.paths import CATALOGS
+from ezarchive.catalogs.problems import explained, too_much
 from ezarchive.catalogs.result import QueryResult
-from ezarchive.catalogs.sandbox import Checked, check, close_doors, connect, shortened
-from ezarchive.columns import DEFAULT_APERTURE, Column
+from ezarchive.catalogs.sandbox import Checked, check, close_doors, connect
+from ezarchive.catalogs.sources import Given, Rows, Source
+from ezarchive.catalogs.stored import SUMMARIES, Stored
+from ezarchive.catalogs.trees import Parameters
+from ezarchive.catalogs.wanted import Wanted, place_of, wanted
+from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.config import SQLSettings
-from ezarchive.errors import CatalogError, InputError, SQLError
+from ezarchive.errors import InputError, SQLError
+from ezarchive.store.paths import store_folder
 
-Parameters = Sequence[Any] | Mapping[str, Any] | None
-Rows = pa.Table | Mapping[str, Sequence[Any]]
+LimitsOf = Callable[[float, float, Sequence[int], float], pa.Table]
+"""Gives the non-detections at ``ra``, ``dec`` (degrees) on all frames but some, for an aperture (arcsec), as ``columns.LIGHT_CURVE``."""
+
+_KEYS = {"frames": ("frame_id",), "catalogs": ("catalog_id", "frame_id"), "zero_points": ("frame_id",)}
+"""The database's tables, and their columns that are there in any case."""
+
+_KEPT = 500
+"""Texts of queries that are kept with their trees."""
 
 
 class Engine:
@@ -78,24 +90,57 @@ class Engine:
         ellipses: bool = False,
         zero_points: Rows | None = None,
     ) -> None:
+        self._open(Given(frames, catalogs, zero_points or {}), home, limits, aperture=aperture, ellipses=ellipses)
+
+    @classmethod
+    def over(cls, source: Source, home: Path | str, limits: SQLSettings | None = None, **options: Any) -> Self:
+        """Return an engine over tables that are read when they are needed, and over a light-curve store.
+
+        Parameters
+        ----------
+        source : Source
+        home, limits
+            As of the class.
+        **options
+            ``aperture`` and ``ellipses`` as of the class; ``stored`` (`Stored`), the store; ``from_store``: False takes no rows of
+            ``light_curve`` from it, it only tells the objects of rows from per-image catalogs; ``limits_of`` (`LimitsOf`), what is
+            behind the function ``upper_limits``, which is refused without.
+
+        Returns
+        -------
+        Engine
+        """
+        engine = cls.__new__(cls)
+        engine._open(source, home, limits, **options)
+        return engine
+
+    def _open(
+        self,
+        source: Source,
+        home: Path | str,
+        limits: SQLSettings | None,
+        *,
+        aperture: float = DEFAULT_APERTURE,
+        ellipses: bool = False,
+        stored: Stored | None = None,
+        from_store: bool = True,
+        limits_of: LimitsOf | None = None,
+    ) -> None:
         self.home = Path(home).absolute()
         self.limits = limits or SQLSettings()
         self.aperture = aperture
         self.ellipses = ellipses
-        self._frames = _conform(frames, views.FRAMES_SCHEMA, "frames")
-        self._catalogs = _with_apertures(_conform(catalogs, views.CATALOGS_SCHEMA, "catalogs"))
-        self._links: tuple[float, pa.Table] | None = None
+        self._source, self._stored, self._limits_of = source, stored, limits_of
         self._lock = threading.Lock()
+        self._checked: dict[str, Checked] = {}
+        self._answers: list[str] = []
         self._connection = connect(self.limits.memory_gb)
-        self._connection.register("frames", self._frames)
-        self._connection.register("catalogs", self._catalogs)
-        self._zero_points = _conform(zero_points or {}, views.ZERO_POINTS_SCHEMA, "zero_points")
-        self._connection.register("zero_points", self._zero_points)
         for macro in views.MACROS:
             self._connection.execute(macro)
-        for view in _MEASURED:
-            self._define(view, _NOTHING)
-        close_doors(self._connection, self.home / CATALOGS)
+        for table in _KEYS:
+            self._connection.register(table, source.empty(table))
+        self._binder = Binder(self._connection, source, self.home, ellipses=ellipses, stored=stored, from_store=from_store)
+        close_doors(self._connection, self.home / CATALOGS, store_folder(self.home))
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +159,8 @@ class Engine:
         ----------
         sql : str
             One SELECT, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN over the views. ``angular_separation(ra1, dec1, ra2, dec2)``
-            (degrees) and ``flux_to_mag(flux, zero_point := 0)`` are there too.
+            (degrees) and ``flux_to_mag(flux, zero_point := 0)`` are there too, and in FROM ``cone(ra, dec, radius_arcsec)``: objects and
+            their ``separation`` (arcsec), ``lc(object_id)``: a light curve, ``upper_limits(object_id)``: its non-detections.
         parameters : sequence or mapping, optional
             Values of ``?``, or of ``$name``.
         aperture : float, optional
@@ -130,100 +176,124 @@ class Engine:
             If the query is no text, or the parameters are neither a list nor a mapping.
         SQLError
             If the query is refused, is wrong, or needs more memory or time than it may.
-        CatalogError
-            If a catalog's file is missing or torn.
+        CatalogError, StoreError
+            If a file is missing or torn.
         """
         if not isinstance(sql, str):
             raise InputError(f"query={sql!r}: must be a text of SQL")
         parameters = _plain(parameters)
+        notes: list[str] = []
         with self._lock, self._limited():
-            read: dict[str, pa.Table] = {}
-            notes: list[str] = []
             try:
-                checked = check(self._connection, sql)
-                for view in _MEASURED:
-                    if view in checked.views:
-                        read[view] = self._select(checked, view, parameters, aperture, notes)
-                table = self._answer(sql, parameters, read)
+                table = self._run(sql, parameters, self.aperture if aperture is None else aperture, notes)
             except duckdb.Error as err:
-                raise self._explained(err, read.values()) from err
-        return QueryResult(table, notes=notes)
+                raise explained(err, self.limits, self.home, self._binder.read.values()) from err
+            finally:
+                self._binder.forget()
+                while self._answers:
+                    self._connection.unregister(self._answers.pop())
+        return QueryResult(table, notes=list(dict.fromkeys(notes)))
 
-    def _answer(self, sql: str, parameters: Parameters, read: Mapping[str, pa.Table]) -> pa.Table:
-        """Run a query over these catalogs."""
+    def _run(self, sql: str, parameters: Parameters, diameter: float, notes: list[str]) -> pa.Table:
+        """Answer a query, or one that stands behind a function of another."""
+        checked = self._check(sql)
+        rewriter = None
+        if checked.rewritable:
+            rewriter = Rewriter(self._connection, copy.deepcopy(checked.tree), parameters, self._answers)
+            rewriter.functions(self._functions(diameter, notes))
+        asked = Asked(checked.tree if rewriter is None else rewriter.tree, words_of(sql, checked.tree), parameters, diameter, notes)
+        self._load(sql, checked)
+        for view in (*SUMMARIES, *MEASURED):
+            if view in checked.views:
+                self._binder.bind(view, asked, self._wanted(view, asked, rewriter))
+        if self._stored is None and checked.views & {*SUMMARIES}:
+            notes.append("(there are no objects yet: `ezarchive associate` makes them)")
+        if rewriter is not None and rewriter.answered:
+            sql, parameters = trees.text(self._connection, rewriter.tree, parameters)
+            sql = checked.prefix + sql
+        return self._answer(sql, parameters)
+
+    def _check(self, sql: str) -> Checked:
+        if sql not in self._checked:
+            if len(self._checked) >= _KEPT:
+                self._checked.clear()
+            self._checked[sql] = check(self._connection, sql)
+        return self._checked[sql]
+
+    def _load(self, sql: str, checked: Checked) -> None:
+        """Read what a query names of the database's tables."""
+        for table, keys in _KEYS.items():
+            names = self._source.names(table)
+            named = named_columns(sql, checked.tree, table, names)
+            if named is None:
+                rows = self._source.empty(table)
+            else:
+                rows = self._source.read(table, [name for name in names if name in named or name in keys])
+            self._connection.register(table, rows)
+
+    def _wanted(self, view: str, asked: Asked, rewriter: Rewriter | None) -> Wanted:
+        """Return which objects a query can need of a view; what the view is joined with is answered for that."""
+        if view == "measurements":
+            return Wanted()
+        place = None
+        if rewriter is not None and view != "objects" and self._stored is not None:
+            rewriter.derived(view)
+            place = place_of(asked.tree, view)
+            if place is not None:
+                rewriter.subqueries(place)
+        found = wanted(self._connection, asked.tree, view, asked.parameters, {} if rewriter is None else rewriter.answered)
+        if found.ids is None and rewriter is not None and place is not None:
+            hint = rewriter.hint(place)
+            return found if hint is None else found._replace(ids=np.unique(hint.column(0).drop_null().to_numpy()))
+        return found
+
+    def _functions(self, diameter: float, notes: list[str]) -> Functions:
+        """Return what is behind the archive's table functions."""
+
+        def run(sql: str, *values: Any) -> pa.Table:
+            return self._run(sql, values, diameter, notes)
+
+        def cone(ra: float, dec: float, radius_arcsec: float) -> pa.Table:
+            return run(_CONE, ra % 360, dec, ra % 360, dec, radius_arcsec / 3600)
+
+        def lc(object_id: int) -> pa.Table:
+            return run("SELECT * FROM light_curve WHERE object_id = ? ORDER BY mjd_mid, frame_id", self._binder.store.current(object_id))
+
+        def upper_limits(object_id: int) -> pa.Table:
+            return self._upper_limits(self._binder.store.current(object_id), diameter, run)
+
+        return {"cone": cone, "lc": lc, "upper_limits": upper_limits}
+
+    def _upper_limits(self, object_id: int, diameter: float, run: Callable[..., pa.Table]) -> pa.Table:
+        if self._limits_of is None:
+            raise SQLError("SQL: upper_limits() needs an archive with its database")
+        places = run("SELECT ra, dec FROM objects WHERE object_id = ?", object_id).to_pylist()
+        seen = run("SELECT DISTINCT frame_id FROM light_curve WHERE object_id = ?", object_id)["frame_id"].to_pylist()
+        if not places:
+            return run("SELECT * FROM light_curve WHERE object_id = ?", -1)
+        found = self._limits_of(places[0]["ra"], places[0]["dec"], seen, diameter)
+        place = found.column_names.index("object_id")
+        return found.set_column(place, "object_id", pa.array([object_id] * len(found), pa.int64()))
+
+    def _answer(self, sql: str, parameters: Parameters) -> pa.Table:
         try:
-            for view, links in read.items():
-                self._define(view, links)
-            return self._connection.sql(sql, params=parameters).to_arrow_table()
+            return self._fetch(sql, parameters)
         except duckdb.InvalidInputException:
-            if "light_curve" not in read:
+            # Most likely one file lacks a column that the first one has: look at all of them.
+            if not self._binder.bind_by_name():
                 raise
-        # Most likely one file lacks a column that the first one has: look at all of them.
-        self._define("light_curve", read["light_curve"], by_name=True)
-        return self._connection.sql(sql, params=parameters).to_arrow_table()
+        return self._fetch(sql, parameters)
 
-    def _select(self, checked: Checked, view: str, parameters: Parameters, aperture: float | None, notes: list[str]) -> pa.Table:
-        """Return the catalogs that the query can need of a view."""
-        links = self._links_of(self.aperture if aperture is None else aperture)
-        ids = prune.needed(self._connection, checked.tree, view, parameters, self._frames.column_names)
-        if ids is not None:
-            links = links.filter(pc.is_in(links["catalog_id"], pa.array(ids, pa.int64())))
-        if view != "light_curve":
-            return links
-        if not self.ellipses:
-            links = self._circles(links, self.aperture if aperture is None else aperture, notes)
-        return links.filter(pc.is_valid(links["place"]))
-
-    def _circles(self, links: pa.Table, diameter: float, notes: list[str]) -> pa.Table:
-        """Leave out catalogs of ellipses, and note what gives no rows."""
-        circles = links.filter(pc.fill_null(pc.not_equal(links["method"], views.ELLIPTICAL), True))
-        without = circles["place"].null_count
-        if without:
-            have = f"have no aperture of {diameter:g} arcsec and give no rows{self._common_apertures(circles)}"
-            notes.append(f"({without} of {len(circles)} catalogs {have})")
-        if len(circles) < len(links):
-            hold = f"hold ellipses and give no rows; method {views.ELLIPTICAL!r} shows them alone"
-            notes.append(f"({len(links) - len(circles)} of {len(links)} catalogs {hold})")
-        return circles
-
-    def _common_apertures(self, links: pa.Table) -> str:
-        """Name the apertures that each of the catalogs has; nothing where there is none."""
-        rows = self._catalogs["apertures"].filter(pc.is_in(self._catalogs["catalog_id"], links["catalog_id"].combine_chunks()))
-        counts = Counter(round(value, 2) for row in rows.to_pylist() for value in {*(row or ())} if value is not None)
-        common = sorted(value for value, n in counts.items() if n == len(rows))
-        return f"; all have {', '.join(f'{value:g}' for value in common)}" if common else ""
-
-    def _links_of(self, diameter: float) -> pa.Table:
-        if self._links is None or self._links[0] != diameter:
-            placed = views.placed_ellipses(self._catalogs) if self.ellipses else views.placed(self._catalogs, diameter)
-            self._connection.register("_placed", placed)
-            self._connection.register("_fitting", views.fitting(placed, self._zero_points))
-            self._connection.register("_rates", views.rates(self._frames))
-            links = self._connection.sql(views.LINKS).to_arrow_table()
-            self._connection.register("_links", links)
-            self._links = (diameter, links)
-        return self._links[1]
-
-    def _define(self, view: str, links: pa.Table, *, by_name: bool = False) -> None:
-        """Make a view over the catalogs of these links."""
-        self._connection.register(f"_selected_{view}", links)
-        light_curve = view == "light_curve"
-        groups = []
-        for number, rows in enumerate(_split(links, ["method", "place"] if light_curve else [])):
-            files = [str(self.home / path) for path in rows["path"].to_pylist()]
-            place = rows["place"][0].as_py() or 0
-            alike = light_curve and not by_name and _complete(files[0], place, rows["method"][0].as_py())
-            group = views.Group(f"_files_{view}_{number}", place, by_name=not alike)
-            self._connection.execute(f"SET VARIABLE {group.variable} = ?", [files])
-            groups.append(group)
-        query = views.light_curve(groups) if light_curve else views.measurements(groups, self._most_apertures(), self._methods())
-        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {query}")
-
-    def _most_apertures(self) -> int:
-        return pc.max(pc.list_value_length(self._catalogs["apertures"])).as_py() or 1
-
-    def _methods(self) -> list[str]:
-        return pc.unique(self._catalogs["method"]).to_pylist()
+    def _fetch(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Return the rows; DuckDB's limit of memory is not of what has left it, so that is counted here."""
+        reader = self._connection.sql(sql, params=parameters).to_arrow_reader(_BATCH)
+        batches, size = [], 0
+        for batch in reader:
+            batches.append(batch)
+            size += batch.nbytes
+            if size > self.limits.memory_gb * 1e9:
+                raise too_much(self.limits)
+        return pa.Table.from_batches(batches, reader.schema)
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
@@ -245,46 +315,12 @@ class Engine:
             done.set()
             thread.join()
 
-    def _explained(self, err: duckdb.Error, read: Iterable[pa.Table]) -> Exception:
-        if isinstance(err, duckdb.InterruptException):
-            limit = f"{self.limits.timeout_seconds:g} s"
-            return SQLError(f"SQL: stopped after {limit} (timeout_seconds in [sql]); ask for less, or for fewer frames")
-        if isinstance(err, duckdb.OutOfMemoryException):
-            return SQLError(f"SQL: needs more than {self.limits.memory_gb:g} GB (memory_gb in [sql]); ask for less, or for fewer columns")
-        # Of a damaged page DuckDB sometimes says no more than that a protocol was violated: an error without a class of its own.
-        if type(err) in (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException):
-            found = self._damaged(str(err), read, deep=type(err) is duckdb.Error)
-            if found is not None:
-                return found
-        return SQLError(shortened(err))
 
-    def _damaged(self, message: str, read: Iterable[pa.Table], *, deep: bool) -> CatalogError | None:
-        """Return which catalog is the cause of an error, if one is; `deep`: read every row."""
-        files = [(str(self.home / path), frame) for rows in read for path, frame in zip(*(rows[k].to_pylist() for k in _OF), strict=True)]
-        named = [item for item in files if item[0] in message]
-        for path, frame_id in named or files:
-            try:
-                (read_catalog if deep or named else read_provenance)(path)
-            except CatalogError as found:
-                return CatalogError(f"{found} (catalog of frame {frame_id}); `ezarchive verify` lists all that are damaged")
-        if named:
-            path, frame_id = named[0]
-            return CatalogError(f"{path}: cannot be read (catalog of frame {frame_id}): {message.splitlines()[0]}")
-        return None
+_BATCH = 100_000
 
-
-_MEASURED = ("measurements", "light_curve")
-_OF = ("path", "frame_id")
-_NOTHING = pa.table(
-    {
-        "catalog_id": pa.array([], pa.int64()),
-        "frame_id": pa.array([], pa.int64()),
-        "run_id": pa.array([], pa.int64()),
-        "method": pa.array([], pa.string()),
-        "path": pa.array([], pa.string()),
-        "place": pa.array([], pa.int32()),
-    }
-)
+# Behind cone(): the condition leaves out files, as in a user's query.
+_CONE = """SELECT *, angular_separation(ra, dec, ?, ?) * 3600 AS separation FROM objects
+    WHERE angular_separation(ra, dec, ?, ?) <= ? ORDER BY separation, object_id"""
 
 
 def _plain(parameters: Parameters) -> Parameters:
@@ -302,52 +338,3 @@ def _python(value: Any) -> Any:
     if isinstance(value, np.datetime64):
         return value
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
-
-
-def _complete(path: str, place: int, method: str | None) -> bool:
-    """Tell whether a catalog has every column that ``light_curve`` is made of; FLAGS is of detections alone, target_id of targets."""
-    wanted = {column.name for column in views.light_curve_sources(place)}
-    try:
-        return wanted - {"FLAGS" if method in views.FORCED_METHODS else "target_id"} <= set(column_names(path))
-    except CatalogError:  # the query will say so
-        return False
-
-
-def _split(links: pa.Table, keys: list[str]) -> Iterator[pa.Table]:
-    """Yield the rows of each group; of no keys, all rows; of no rows, nothing."""
-    if not len(links):
-        return
-    if not keys:
-        yield links
-        return
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for number, values in enumerate(zip(*(links[key].to_pylist() for key in keys), strict=True)):
-        groups.setdefault(values, []).append(number)
-    for numbers in groups.values():
-        yield links.take(numbers)
-
-
-def _conform(rows: Rows, schema: Sequence[Column], label: str) -> pa.Table:
-    """Give a table the columns that its view promises, with their types."""
-    given = dict(zip(rows.column_names, rows.columns, strict=True)) if isinstance(rows, pa.Table) else dict(rows)
-    n = len(next(iter(given.values()))) if given else 0
-    arrays: dict[str, Any] = {}
-    for column in schema:
-        target = ARROW_TYPES[column.dtype]
-        values = given.pop(column.name, None)
-        try:
-            if values is None:
-                arrays[column.name] = pa.nulls(n, target)
-            else:
-                arrays[column.name] = values.cast(target) if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values, target)
-        except (pa.ArrowException, TypeError, ValueError) as err:
-            raise InputError(f"{label}: column {column.name!r} must be {column.dtype}: {err}") from err
-    return pa.table({**arrays, **given})
-
-
-def _with_apertures(catalogs: pa.Table) -> pa.Table:
-    kind = pa.list_(pa.float64())
-    if "apertures" not in catalogs.column_names:
-        return catalogs.append_column("apertures", pa.nulls(len(catalogs), kind))
-    place = catalogs.column_names.index("apertures")
-    return catalogs.set_column(place, "apertures", catalogs["apertures"].cast(kind))

@@ -145,7 +145,7 @@ def measurements(groups: Sequence[Group], n_apertures: int, methods: Iterable[st
 def light_curve(groups: Sequence[Group]) -> str:
     """Return the query behind the view ``light_curve``; ``columns.LIGHT_CURVE`` says what each column means."""
     if not groups:
-        return f"SELECT {_nulls(LIGHT_CURVE)} WHERE false"
+        return f"SELECT {nulls(LIGHT_CURVE)} WHERE false"
     return " UNION ALL ".join(_light_curve_branch(group) for group in groups)
 
 
@@ -185,7 +185,7 @@ def _light_curve_branch(group: Group) -> str:
         "flux_ujy": f"{flux} * {_AB_UJY}",
         "flux_ujy_err": f"{err} * {_AB_UJY}",
         "aperture_arcsec": "l.aperture",
-        "mag_limit": f"coalesce(flux_to_mag(5 * m.\"SKYSIG_{measure}\", zero_point := l.zero_point), l.mag_limit)",
+        "mag_limit": f'coalesce(flux_to_mag(5 * m."SKYSIG_{measure}", zero_point := l.zero_point), l.mag_limit)',
         "snr": f"{flux} / nullif({err}, 0)",
         "flags": "m.FLAGS",
         "flags_aper": f'm."FLAGS_{measure}"',
@@ -202,7 +202,7 @@ def _light_curve_branch(group: Group) -> str:
 
 def _rows(columns: Sequence[Column], groups: Sequence[Group]) -> str:
     row = Column("row", "int64", None, "meta.record", "row in the file, from 0")
-    branches = [f"SELECT {_nulls((*columns, row))} WHERE false"]
+    branches = [f"SELECT {nulls((*columns, row))} WHERE false"]
     branches += [
         f"SELECT * EXCLUDE (file_row_number), file_row_number AS \"row\" FROM read_parquet(getvariable('{group.variable}'), "
         f"union_by_name = {str(group.by_name).lower()}, file_row_number = true, hive_partitioning = false)"
@@ -211,12 +211,25 @@ def _rows(columns: Sequence[Column], groups: Sequence[Group]) -> str:
     return " UNION ALL BY NAME ".join(branches)
 
 
-def _nulls(columns: Sequence[Column]) -> str:
+def nulls(columns: Sequence[Column]) -> str:
+    """Return columns without values, of their types."""
     return ", ".join(f'CAST(NULL AS {SQL_TYPES[column.dtype]}) AS "{column.name}"' for column in columns)
 
 
 _HEADER = f"abs(f.zero_point_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture AND f.zero_point IS NOT NULL"
-LINKS = f"""
+
+
+def links(frames: str = "frames") -> str:
+    """Return the query that gives one row a catalog with what its measurements need of the frame; ``per`` is what fluxes are divided by.
+
+    A stored zero point of the aperture (`fitting`) comes before the header's.
+
+    Parameters
+    ----------
+    frames : str
+        The table of frames.
+    """
+    return f"""
     SELECT c.catalog_id, c.frame_id, c.run_id, c.method, c.path, c.place, c.aperture,
         f.telname, f.filter, f.mjd_mid, f.exptime, f.night, f.ra AS frame_ra, f.dec AS frame_dec, f.radius AS frame_radius,
         CASE WHEN coalesce(r.rate, false) THEN 1.0 WHEN f.exptime > 0 THEN f.exptime END AS per,
@@ -227,13 +240,13 @@ LINKS = f"""
         CASE WHEN z.catalog_id IS NOT NULL THEN z.depth WHEN {_HEADER} THEN
             CASE WHEN abs(c.depth_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture AND c.depth IS NOT NULL THEN c.depth
                  WHEN abs(f.depth_aperture - c.aperture) <= {SAME_APERTURE} * c.aperture THEN f.depth END END AS mag_limit
-    FROM _placed c LEFT JOIN frames f USING (frame_id) LEFT JOIN _rates r ON f.bunit = r.bunit LEFT JOIN _fitting z USING (catalog_id)
+    FROM _placed c LEFT JOIN {frames} f USING (frame_id) LEFT JOIN _rates r ON f.bunit = r.bunit LEFT JOIN _fitting z USING (catalog_id)
     ORDER BY c.catalog_id
 """
-"""One row a catalog with what its measurements need of the frame; ``per`` is what fluxes are divided by.
 
-A stored zero point of the aperture (`fitting`) comes before the header's.
-"""
+
+LINKS = links()
+"""`links` of the table ``frames``."""
 
 
 def placed(catalogs: pa.Table, diameter: float) -> pa.Table:

@@ -146,6 +146,15 @@ def catalogs_table(
     return pa.table(arrays, schema=pa.schema(chosen.items()))
 
 
+def places_of_catalogs(conn: sa.Connection, catalog_ids: Iterable[int]) -> pa.Table:
+    """Return ``catalog_id`` and ``frame_id`` of catalogs, by catalog."""
+    rows: list[Any] = []
+    for part in chunks(sorted({int(given) for given in catalog_ids})):
+        rows += plain_rows(conn, sa.select(catalog.c.catalog_id, catalog.c.frame_id).where(in_ids(catalog.c.catalog_id, part)))
+    rows = sorted(tuple(row) for row in rows)
+    return pa.table({name: pa.array([row[place] for row in rows], pa.int64()) for place, name in enumerate(("catalog_id", "frame_id"))})
+
+
 def _checked(columns: Sequence[str] | None, fields: Mapping[str, pa.DataType]) -> list[str]:
     chosen = list(fields if columns is None else columns)
     for name in chosen:

@@ -197,6 +197,31 @@ def details(conn: sa.Connection, run_id: int, frame_id: int) -> list[dict[str, A
     return [row | {"details": None if row["details"] is None else json.loads(row["details"])} for row in rows]
 
 
+def changed_since(conn: sa.Connection, since: float) -> list[int]:
+    """Return the frames whose zero points may be others than at some time.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    since : float
+        Time of the database's columns ``created``.
+
+    Returns
+    -------
+    list of int
+        ``frame_id`` in rising order: of zero points made since, and of those that count no more because a run was withdrawn since.
+    """
+    later = sa.or_(run.c.ended.is_(None), run.c.ended > since, run.c.withdrawn > since)
+    run_ids = list(conn.execute(sa.select(run.c.run_id).where(later)).scalars())
+    withdrawn = list(conn.execute(sa.select(run.c.run_id).where(run.c.withdrawn > since)).scalars())
+    made = sa.select(zero_point.c.frame_id).distinct().where(zero_point.c.created > since)
+    queries = [made.where(in_ids(zero_point.c.run_id, part)) for part in chunks(run_ids)]
+    stars = sa.select(zero_point.c.frame_id).distinct().join(catalog, catalog.c.catalog_id == zero_point.c.catalog_id)
+    for part in chunks(withdrawn):
+        queries.append(stars.where(sa.or_(in_ids(zero_point.c.run_id, part), in_ids(catalog.c.run_id, part))))
+    return sorted({frame_id for query in queries for frame_id in conn.execute(query).scalars()})
+
+
 def recipe_of(conn: sa.Connection, run_id: int) -> dict[str, Any] | None:
     """Return the parameters of a run that calibrated, None if there is no such run."""
     query = sa.select(recipe.c.parameters).join(run, run.c.recipe_id == recipe.c.recipe_id)

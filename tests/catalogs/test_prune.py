@@ -16,13 +16,13 @@ RA, DEC = 325.66, -77.3
 def _opened(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record how many catalogs each view is bound to."""
     seen: list[int] = []
-    define = engine._define
+    text = engine._binder._measured.text
 
-    def record(view: str, links: Any) -> None:
+    def record(view: str, links: Any, **options: Any) -> str:
         seen.append(len(links))
-        define(view, links)
+        return text(view, links, **options)
 
-    monkeypatch.setattr(engine, "_define", record)
+    monkeypatch.setattr(engine._binder._measured, "text", record)
     return seen
 
 

@@ -158,7 +158,10 @@ def test_plain_queries_are_answered(archive: Any, sql: str) -> None:
     [
         ("SELECT magg FROM light_curve", r'"magg" not found.*"mag"'),
         ("SELECT * FROM lightcurve", "table 'lightcurve': did you mean 'light_curve'"),
-        ("SELECT * FROM nothing_like_it", "table 'nothing_like_it': must be one of 'catalogs', 'frames', 'light_curve', 'measurements'"),
+        (
+            "SELECT * FROM nothing_like_it",
+            "table 'nothing_like_it': must be one of 'aliases', 'ambiguous', 'catalogs', 'frames', 'light_curve'",
+        ),
         ("SELECT fluxtomag(1)", "fluxtomag does not exist.*flux_to_mag"),
         ("SELEC 1", "syntax error"),
         ("SELECT * FROM frames WHERE filter = 3 AND", "syntax error"),

@@ -1,0 +1,229 @@
+"""The SQL engines of an archive: made over its database and its light-curve store, and kept from one question to the next."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from ezarchive import sky
+from ezarchive.catalogs.sources import Asked, conform
+from ezarchive.catalogs.sql import Engine
+from ezarchive.catalogs.stored import Stored
+from ezarchive.catalogs.views import CATALOGS_SCHEMA, ELLIPTICAL, FRAMES_SCHEMA, ZERO_POINTS_SCHEMA
+from ezarchive.columns import DEFAULT_APERTURE
+from ezarchive.database import runs, stores, tables, zeropoints
+from ezarchive.errors import EzarchiveError, UnknownNameError
+from ezarchive.store.version import Version
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from ezarchive.archive import Archive
+
+KEPT = 4
+"""Engines that an archive keeps: for different apertures, methods and runs."""
+
+_TRIES = 5
+_Answer = TypeVar("_Answer")
+
+
+class _OutdatedError(EzarchiveError):
+    """The database has changed since the engine began to read it."""
+
+
+class Engines:
+    """The engines that an archive keeps as long as its database stays the same; for use by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+
+    def get(self, archive: Archive, *, aperture: float, method: str | None, run: int | None) -> Engine:
+        """Return an engine for the present state of the database.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such run, or no run of the method.
+        StoreError
+            If the light-curve store cannot be read.
+        """
+        with self._lock:
+            with archive.database.connect() as conn:
+                key = (stores.changes(conn), aperture, method, run)
+                if key not in self._kept:
+                    for old in [old for old in self._kept if old[0] != key[0]]:
+                        del self._kept[old]
+                    self._kept[key] = _lazy(archive, conn, *key)
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                # It is closed when the last who uses it is done.
+                self._kept.popitem(last=False)
+            return self._kept[key]
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._kept.clear()
+
+
+def ask(
+    archive: Archive,
+    question: Callable[[Engine], _Answer],
+    *,
+    aperture: Any = DEFAULT_APERTURE,
+    method: str | None = None,
+    run: int | None = None,
+) -> _Answer:
+    """Put a question to an engine of an archive.
+
+    Parameters
+    ----------
+    archive : Archive
+    question : callable
+        Is given the engine and asks it; again, if the database changes meanwhile.
+    aperture : float, Quantity or str
+        Diameter of the apertures in ``light_curve``; a number counts arcsec.
+    method : str, optional
+        Only catalogs of this method.
+    run : int, optional
+        The catalogs of this run instead of each frame's current one.
+
+    Returns
+    -------
+    object
+        What `question` returns.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such run, or no run of the method.
+    """
+    diameter = arcsec("aperture", aperture)
+    for left in reversed(range(_TRIES)):
+        engine = archive.engines.get(archive, aperture=diameter, method=method, run=run)
+        try:
+            return question(engine)
+        except _OutdatedError:
+            if not left:
+                break
+    with closing(of_frames(archive, None, aperture=aperture, method=method, run=run)) as engine:
+        return question(engine)
+
+
+def of_frames(
+    archive: Archive,
+    frame_ids: Sequence[int] | None,
+    *,
+    aperture: Any = DEFAULT_APERTURE,
+    method: str | None = None,
+    run: int | None = None,
+) -> Engine:
+    """Return an engine over the catalogs of some frames (None: of all) as they are now, which the caller closes; without the store.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such run, or no run of the method.
+    """
+    diameter = arcsec("aperture", aperture)
+    with archive.database.connect() as conn:
+        ellipses = _ellipses(conn, method, run)
+        frames = tables.frames_table(conn, frame_ids=frame_ids, replaced=run is not None)
+        catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
+        zero_points = zeropoints.zero_points_table(conn, frame_ids=frame_ids)
+    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, ellipses=ellipses, zero_points=zero_points)
+
+
+def arcsec(name: str, value: Any) -> float:
+    """Return an angle in arcsec; a number counts arcsec.
+
+    Raises
+    ------
+    InputError
+        If it is none; the message has the argument's name.
+    """
+    plain = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return float(value) if plain else sky.parse_angle(value, name) * 3600
+
+
+def _lazy(archive: Archive, conn: sa.Connection, changes: int, aperture: float, method: str | None, run: int | None) -> Engine:
+    read = partial(_read, archive, changes, method, run)
+    return Engine.over(
+        Asked(_SCHEMAS, read),
+        archive.home,
+        archive.settings.sql,
+        aperture=aperture,
+        ellipses=_ellipses(conn, method, run),
+        stored=_stored(archive, conn),
+        from_store=method is None and run is None,
+        limits_of=partial(_limits_of, archive, method, run),
+    )
+
+
+def _read(
+    archive: Archive, changes: int, method: str | None, run: int | None, table: str, columns: Sequence[str], frame_ids: Sequence[int] | None
+) -> pa.Table:
+    with archive.database.connect() as conn:
+        if stores.changes(conn) != changes:
+            raise _OutdatedError("the database has changed")
+        if table == "frames":
+            return tables.frames_table(conn, frame_ids=frame_ids, columns=columns, replaced=run is not None)
+        if table == "catalogs":
+            return tables.catalogs_table(conn, frame_ids=frame_ids, columns=columns, method=method, run_id=run)
+        return zeropoints.zero_points_table(conn, frame_ids=frame_ids).select(list(columns))
+
+
+def _limits_of(
+    archive: Archive, method: str | None, run: int | None, ra: float, dec: float, seen: Sequence[int], aperture: float
+) -> pa.Table:
+    from ezarchive.lightcurves.limits import non_detections  # noqa: PLC0415  a verb, needed by few
+
+    return non_detections(archive, ra, dec, seen, aperture=aperture, method=method, run=run)
+
+
+def _stored(archive: Archive, conn: sa.Connection) -> Stored | None:
+    number = stores.current(conn)
+    if number is None:
+        return None
+    version = Version.open(archive.home, number)
+    made = max((row["created"] for row in stores.versions(conn) if row["kind"] != "compact"), default=0.0)
+    # Zero points that are newer than the store: until they are in it, the rows of their frames come from the frames' own catalogs.
+    renewed = tables.catalogs_table(conn, frame_ids=zeropoints.changed_since(conn, made), columns=["catalog_id", "frame_id"])
+    pending = (
+        pa.concat_tables([tables.places_of_catalogs(conn, stores.missing(conn)), renewed])
+        .group_by(["catalog_id", "frame_id"])
+        .aggregate([])
+    )
+    left_out = pa.array(np.union1d(np.array(stores.stale(conn), np.int64), renewed["catalog_id"].to_numpy()), pa.int64())
+    return Stored(version, float(version.parameters.get("aperture", archive.settings.associate.aperture)), pending, left_out)
+
+
+def _ellipses(conn: sa.Connection, method: str | None, run: int | None) -> bool:
+    """Tell whether the catalogs of a method or a run are of ellipses; there must be such a run."""
+    if method is None and run is None:
+        return False
+    known = runs.list_runs(conn)
+    methods = {row["method"] for row in known}
+    if method is not None and known and method not in methods:
+        raise UnknownNameError("method", str(method), methods)
+    numbers = {row["run_id"]: row["method"] for row in known if method is None or row["method"] == method}
+    if run is not None and run not in numbers:
+        raise UnknownNameError("run", str(run), {str(number) for number in numbers})
+    return ELLIPTICAL in (method, numbers.get(run))
+
+
+_SCHEMAS = {
+    "frames": conform({name: pa.array([], kind) for name, kind in tables.FRAME_FIELDS.items()}, FRAMES_SCHEMA, "frames").schema,
+    "catalogs": conform({name: pa.array([], kind) for name, kind in tables.CATALOG_FIELDS.items()}, CATALOGS_SCHEMA, "catalogs").schema,
+    "zero_points": conform(
+        {name: pa.array([], kind) for name, kind in zeropoints.ZERO_POINT_FIELDS.items()}, ZERO_POINTS_SCHEMA, "zero_points"
+    ).schema,
+}
