@@ -23,8 +23,6 @@ from ezarchive.errors import EzarchiveError, UnknownNameError
 from ezarchive.store.version import Version
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from ezarchive.archive import Archive
 
 KEPT = 4
@@ -154,7 +152,7 @@ def arcsec(name: str, value: Any) -> float:
     return float(value) if plain else sky.parse_angle(value, name) * 3600
 
 
-def _lazy(archive: Archive, conn: sa.Connection, changes: int, aperture: float, method: str | None, run: int | None) -> Engine:
+def _lazy(archive: Archive, conn: Any, changes: int, aperture: float, method: str | None, run: int | None) -> Engine:
     read = partial(_read, archive, changes, method, run)
     return Engine.over(
         Asked(_SCHEMAS, read),
@@ -189,7 +187,7 @@ def _limits_of(
     return non_detections(archive, ra, dec, seen, aperture=aperture, method=method, run=run)
 
 
-def _stored(archive: Archive, conn: sa.Connection) -> Stored | None:
+def _stored(archive: Archive, conn: Any) -> Stored | None:
     number = stores.current(conn)
     if number is None:
         return None
@@ -197,16 +195,13 @@ def _stored(archive: Archive, conn: sa.Connection) -> Stored | None:
     made = max((row["created"] for row in stores.versions(conn) if row["kind"] != "compact"), default=0.0)
     # Zero points that are newer than the store: until they are in it, the rows of their frames come from the frames' own catalogs.
     renewed = tables.catalogs_table(conn, frame_ids=zeropoints.changed_since(conn, made), columns=["catalog_id", "frame_id"])
-    pending = (
-        pa.concat_tables([tables.places_of_catalogs(conn, stores.missing(conn)), renewed])
-        .group_by(["catalog_id", "frame_id"])
-        .aggregate([])
-    )
+    missing = tables.places_of_catalogs(conn, stores.missing(conn))
+    pending = pa.concat_tables([missing, renewed]).group_by(["catalog_id", "frame_id"]).aggregate([])
     left_out = pa.array(np.union1d(np.array(stores.stale(conn), np.int64), renewed["catalog_id"].to_numpy()), pa.int64())
     return Stored(version, float(version.parameters.get("aperture", archive.settings.associate.aperture)), pending, left_out)
 
 
-def _ellipses(conn: sa.Connection, method: str | None, run: int | None) -> bool:
+def _ellipses(conn: Any, method: str | None, run: int | None) -> bool:
     """Tell whether the catalogs of a method or a run are of ellipses; there must be such a run."""
     if method is None and run is None:
         return False
