@@ -243,14 +243,36 @@ def test_the_newest_run_counts_whoever_made_it(archive: Archive, survey: Variabl
 
 def test_a_withdrawn_run_counts_no_more(archive: Archive) -> None:
     first, second = archive.differential(filter="r"), archive.differential(filter="r")
-    with archive.database.begin() as conn:
-        conn.execute(sa.text("UPDATE run SET withdrawn = 61000 WHERE run_id = :run"), {"run": second.run_id})
+    archive.withdraw(second.run_id)
     assert {row.run_id for row in archive.sql("SELECT run_id FROM zero_points")} == {first.run_id}
     assert archive.sql("SELECT count(*) AS n FROM light_curve WHERE filter = 'r' AND mag IS NULL AND flux > 0")[0].n == 0
-    with archive.database.begin() as conn:
-        conn.execute(sa.text("UPDATE run SET withdrawn = 61000 WHERE run_id = :run"), {"run": first.run_id})
+    archive.withdraw(first.run_id)
     assert len(archive.sql("SELECT run_id FROM zero_points")) == 0
     assert archive.sql("SELECT count(*) AS n FROM light_curve WHERE mag IS NOT NULL")[0].n == 0
+    archive.withdraw(second.run_id, restore=True)
+    assert {row.run_id for row in archive.sql("SELECT run_id FROM zero_points")} == {second.run_id}
+
+
+@pytest.mark.timeout(60)
+def test_stars_are_objects_where_the_archive_is_associated(survey: VariableSurvey, tmp_path: Path) -> None:
+    with survey_archive(tmp_path / "home", survey) as archive:
+        alone = archive.differential(save=False)
+        archive.associate(workers=1, progress=False)
+        report = archive.differential()
+        assert not report.stars["object_id"].mask.any()
+        known = {row.object_id for row in archive.sql("SELECT object_id FROM objects")}
+        assert set(report.stars["object_id"].tolist()) <= known
+        np.testing.assert_allclose(report.frames["zero_point"].value, alone.frames["zero_point"].value, atol=1e-4)
+        star = report.comparison_stars[np.argmin(report.comparison_stars["mag"].value)]
+        query = "SELECT count(*) AS n, stddev(mag) AS s FROM light_curve WHERE object_id = ? AND filter = ?"
+        values = [int(star["object_id"]), str(star["filter"])]
+        fresh = archive.sql(query, values)[0]
+        assert (fresh.n, fresh.s < 0.01) == (12, True)
+        archive.associate(workers=1, progress=False)
+        stored = archive.sql(query, values)[0]
+        assert stored.s == pytest.approx(fresh.s, abs=1e-5)
+        summary = archive.sql("SELECT mag_std FROM object_filters WHERE object_id = ? AND filter = ?", values)[0]
+        assert summary.mag_std == pytest.approx(fresh.s, abs=1e-4)
 
 
 def test_what_fails_half_way_leaves_nothing(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ class Choice:
         return "".join(f" AND {part}" for part in parts), values
 
 
-def choice(archive: Archive, method: str, frame_ids: Sequence[int] | None, cone: Any, **names: str | Sequence[str] | None) -> Choice:
+def choose(archive: Archive, method: str, frame_ids: Sequence[int] | None, cone: Any, **names: str | Sequence[str] | None) -> Choice:
     """Return the choice with names that exist; globs are replaced by what they stand for.
 
     Raises
@@ -92,7 +92,7 @@ def choice(archive: Archive, method: str, frame_ids: Sequence[int] | None, cone:
     return Choice(method=method, frame_ids=None if frame_ids is None else tuple(frame_ids), names=found, cone=cone)
 
 
-def measured(archive: Archive, wanted: Choice, aperture: float = DEFAULT_APERTURE) -> pa.Table:
+def measurements_of(archive: Archive, wanted: Choice, aperture: float = DEFAULT_APERTURE) -> pa.Table:
     """Return good measurements of one aperture, one row each, those of `_MEASURED`."""
     where, values = wanted.where("l", "l")
     if wanted.cone is not None:
@@ -101,13 +101,13 @@ def measured(archive: Archive, wanted: Choice, aperture: float = DEFAULT_APERTUR
     return archive.sql(_MEASURED + where, {"method": wanted.method, **values}, aperture=aperture).to_arrow()
 
 
-def catalogs(archive: Archive, wanted: Choice) -> pa.Table:
+def catalogs_of(archive: Archive, wanted: Choice) -> pa.Table:
     """Return the catalogs that are meant: ``catalog_id frame_id filter telname``."""
     where, values = wanted.where("c", "f")
     return archive.sql(f"{_CATALOGS}{where} ORDER BY catalog_id", {"method": wanted.method, **values}).to_arrow()
 
 
-def facts(archive: Archive, frame_ids: Sequence[int]) -> FrameFacts:
+def facts_of(archive: Archive, frame_ids: Sequence[int]) -> FrameFacts:
     """Return what is known of frames."""
     table = archive.sql(_FRAMES).to_arrow()
     table = table.filter(pc.is_in(table["frame_id"], pa.array(frame_ids, pa.int64())))
@@ -116,7 +116,7 @@ def facts(archive: Archive, frame_ids: Sequence[int]) -> FrameFacts:
     return FrameFacts({row[0]: str(row[1]) for row in rows}, per, {row[0]: row[4] for row in rows})
 
 
-def stored(archive: Archive, wanted: Choice) -> dict[int, list[dict[str, Any]]]:
+def stored_of(archive: Archive, wanted: Choice) -> dict[int, list[dict[str, Any]]]:
     """Return the zero points that count for frames and come of catalogs of the method, by frame; those of the header are not among them."""
     table = archive.sql("SELECT * FROM zero_points WHERE method = $method", {"method": wanted.method}).to_arrow()
     found: dict[int, list[dict[str, Any]]] = {}

@@ -19,10 +19,11 @@ from ezarchive.calibrate import LOCK_NAME
 from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.database import filerows, queries, runs, troubles, zeropoints
 from ezarchive.database.zeropoints import NewZeroPoint
-from ezarchive.differential import reading
 from ezarchive.differential.ensembles import FrameZeroPoint, Job, Solved, Stored, grouped, same_aperture, solve_group
 from ezarchive.differential.levels import SYSTEM
+from ezarchive.differential.reading import GROUPS, Choice, catalogs_of, choose, facts_of, measurements_of, stored_of
 from ezarchive.differential.report import DifferentialReport
+from ezarchive.engines import arcsec
 from ezarchive.errors import InputError, MeasurementError, UnknownNameError
 from ezarchive.files import Lock, atomic_write
 from ezarchive.timeseries.ensemble import NO_MEASUREMENTS, TOO_FEW_STARS, EnsembleOptions
@@ -119,7 +120,7 @@ def differential(  # noqa: PLR0913  what a user says of frames, stars and the so
     if method not in METHODS:
         raise InputError(f"method={method!r}: must be one of {', '.join(METHODS)}")
     chosen = None if frames is None else [frame.frame_id for frame in frames_of(archive, frames)]
-    wanted = reading.choice(archive, method, chosen, _cone(position, radius), filter=filter, telname=telname)
+    wanted = choose(archive, method, chosen, _cone(position, radius), filter=filter, telname=telname)
     parameters = {"method": method, "by": keys, "snr": job.snr, "match": job.match, "cone": wanted.cone, **asdict(job.options)}
     if not save:
         return _report(archive, None, *_solved(archive, wanted, keys, diameters, job), started)
@@ -155,16 +156,16 @@ def comparison_stars(archive: Archive, run_id: int) -> QTable:
 
 
 def _solved(
-    archive: Archive, wanted: reading.Choice, keys: tuple[str, ...], diameters: Sequence[float], job: Job
+    archive: Archive, wanted: Choice, keys: tuple[str, ...], diameters: Sequence[float], job: Job
 ) -> tuple[list[Solved], list[Failure], Stored]:  # fmt: skip
     """Solve every group in every aperture; a group that cannot be solved fails with all its frames."""
-    catalogs = reading.catalogs(archive, wanted)
-    frames = reading.facts(archive, catalogs["frame_id"].to_pylist())
-    stored = reading.stored(archive, wanted)
+    catalogs = catalogs_of(archive, wanted)
+    frames = facts_of(archive, catalogs["frame_id"].to_pylist())
+    stored = stored_of(archive, wanted)
     solved: list[Solved] = []
     failures: dict[int, tuple[str, str]] = {}
     for diameter in diameters:
-        table = reading.measured(archive, wanted, diameter)
+        table = measurements_of(archive, wanted, diameter)
         seen = set(table["frame_id"].to_pylist())
         lacking = [frame for frame in catalogs["frame_id"].to_pylist() if frame not in seen]
         message = f"no good detection in an aperture of {diameter:g} arcsec"
@@ -247,7 +248,7 @@ def _report(
     archive: Archive, run_id: int | None, solved: Sequence[Solved], failures: Sequence[Failure], stored: Stored, started: float
 ) -> DifferentialReport:
     points = [point for found in solved for point in found.zero_points]
-    paths = reading.facts(archive, [frame for frame, _, _ in failures]).paths if failures else {}
+    paths = facts_of(archive, [frame for frame, _, _ in failures]).paths if failures else {}
     failed = tuple((paths.get(frame, f"frame {frame}"), code, message) for frame, code, message in failures)
     n_rows = len(list(_rows(points, 0, "", stored)))
     columns = {
@@ -283,8 +284,7 @@ def _star_table(solved: Sequence[Solved]) -> QTable:
     empty = {name: np.array([], kind) for name, kind in zip((*names, "reason"), kinds, strict=True)}
     columns = {name: np.concatenate([empty[name], *(np.asarray(found.stars[name]) for found in solved)]) for name in empty}
     table = QTable(columns, units=_UNITS)
-    if (columns["object_id"] < 0).any():
-        table["object_id"] = MaskedColumn(columns["object_id"], mask=columns["object_id"] < 0)
+    table["object_id"] = MaskedColumn(columns["object_id"], mask=columns["object_id"] < 0)
     return table
 
 
@@ -310,29 +310,24 @@ def _options(options: dict[str, Any]) -> EnsembleOptions:
 def _keys(by: str | Sequence[str]) -> tuple[str, ...]:
     keys = (by,) if isinstance(by, str) else tuple(by)
     for key in keys:
-        if key not in reading.GROUPS:
-            raise InputError(f"by={by!r}: must be of {', '.join(reading.GROUPS)}")
-    return tuple(key for key in reading.GROUPS if key == "filter" or key in keys)
+        if key not in GROUPS:
+            raise InputError(f"by={by!r}: must be of {', '.join(GROUPS)}")
+    return tuple(key for key in GROUPS if key == "filter" or key in keys)
 
 
 def _diameters(aperture: Any) -> list[float]:
     many = isinstance(aperture, (list, tuple)) or (isinstance(aperture, np.ndarray) and np.ndim(aperture) == 1)
-    found = [_arcsec(value) for value in (aperture if many else [aperture])]
+    found = [arcsec("aperture", value) for value in (aperture if many else [aperture])]
     if not found or not all(np.isfinite(value) and value > 0 for value in found):
         raise InputError(f"aperture={aperture!r}: must be diameters in arcsec, above zero")
     return list(dict.fromkeys(found))
 
 
-def _arcsec(value: Any) -> float:
-    plain = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return float(value) if plain else sky.parse_angle(value, "aperture") * 3600
-
-
 def _radius(name: str, value: Any, largest: float) -> float:
-    arcsec = sky.parse_angle(value, name) * 3600
-    if not 0 < arcsec <= largest:
+    found = sky.parse_angle(value, name) * 3600
+    if not 0 < found <= largest:
         raise InputError(f"{name}={value!r}: must be more than 0 and at most {largest:g} arcsec")
-    return arcsec
+    return found
 
 
 def _positive(name: str, value: Any) -> float:
