@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from astropy.table import vstack
 
-from ezarchive import ask, flags, sky
+from ezarchive import engines, flags, sky
 from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.curvetable import KINDS, LightCurveTable
 from ezarchive.catalogs.result import QueryResult
@@ -67,7 +67,8 @@ def light_curve(  # noqa: PLR0913 - the words of a user
         An ``object_id`` (also one that became another object's), or a place, ICRS; a string as ``"21:45:00 -77:15:44"`` or
         ``"326.25 -77.26"``.
     radius : Quantity or str
-        Largest separation, with its unit; of no account for an object.
+        Largest separation, with its unit. Of an object all measurements come, however far; but a frame with any source within the radius
+        gets no limit.
     aperture : float, Quantity or str
         Diameter; a number counts arcsec. Catalogs without such an aperture have no rows here, which ``meta["notes"]`` tells. Of no
         account for ellipses.
@@ -109,10 +110,17 @@ def light_curve(  # noqa: PLR0913 - the words of a user
     if kind is not None and kind not in KINDS:
         raise InputError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
     names = {key: _listed(value) for key, value in (("filter", filter), ("telname", telname)) if value is not None}
-    asked = _Asked(ask._arcsec("aperture", aperture), names, kind, method, run, limits or kind == "limit")
+    asked = _Asked(engines.arcsec("aperture", aperture), names, kind, method, run, limits or kind == "limit")
     number = _object_id(position)
-    table, ra, dec = _of_place(archive, position, radius, asked) if number is None else _of_object(archive, number, asked)
-    table = _with_limits(archive, table, ra, dec, asked)
+    radius_deg = _radius(radius)
+    if number is None:
+        ra, dec = sky.parse_position(position)
+        _check_names(archive, asked)
+        table = near = _of_place(archive, ra, dec, radius_deg, asked)
+    else:
+        table, ra, dec = _of_object(archive, number, asked)
+        near = _of_place(archive, ra, dec, radius_deg, asked) if asked.limits else table[:0]
+    table = _with_limits(archive, table, near, (ra, dec), asked)
     table = table[good(table)]
     if bjd or heliocentric:
         add_times(archive, table, ra, dec, bjd=bjd, heliocentric=heliocentric)
@@ -129,31 +137,46 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _of_place(archive: Archive, position: Any, radius: Any, asked: _Asked) -> tuple[LightCurveTable, float, float]:
-    """Return the nearest source of every frame, and the place."""
-    ra, dec = sky.parse_position(position)
+def _radius(radius: Any) -> float:
     radius_deg = sky.parse_angle(radius, "radius")
     if not 0 < radius_deg <= 1:
         raise InputError(f"radius={radius!r}: must be more than 0 and at most 1 degree")
-    with archive.database.connect() as conn:
-        wanted = queries.FrameQuery(names=asked.names, cone=(ra, dec, radius_deg), available=False)
-        frame_ids = [frame.frame_id for frame in queries.search(conn, wanted)]
-    with ask._engine(archive, aperture=asked.aperture, method=asked.method, run=asked.run, frame_ids=frame_ids) as engine:
-        return lightcurve.light_curve(engine, ra, dec, radius_deg), ra, dec
+    return radius_deg
+
+
+def _of_place(archive: Archive, ra: float, dec: float, radius_deg: float, asked: _Asked) -> LightCurveTable:
+    """Return the nearest source of every frame."""
+    table = engines.ask(
+        archive, lambda engine: lightcurve.light_curve(engine, ra, dec, radius_deg),
+        aperture=asked.aperture, method=asked.method, run=asked.run,
+    )  # fmt: skip
+    return _named(table, asked)
+
+
+def _check_names(archive: Archive, asked: _Asked) -> None:
+    """Tell names that do not exist."""
+    if asked.names:
+        with archive.database.connect() as conn:
+            queries.count(conn, queries.FrameQuery(names=asked.names, available=False, limit=1))
+
+
+def _named(table: LightCurveTable, asked: _Asked) -> LightCurveTable:
+    """Return the rows of the filters and telescopes that are asked for."""
+    for name, patterns in asked.names.items():
+        wanted = [any(fnmatchcase(str(value), pattern) for pattern in patterns) for value in table[name]]
+        table = table[np.array(wanted, bool)]
+    return table
 
 
 def _of_object(archive: Archive, number: int, asked: _Asked) -> tuple[LightCurveTable, float, float]:
     """Return the measurements of an object, and where it is."""
-    with archive.database.connect() as conn:
-        queries.count(conn, queries.FrameQuery(names=asked.names, available=False))  # names that do not exist are told
+    _check_names(archive, asked)
     number, ra, dec = _object(archive, number)
     options = {"aperture": asked.aperture, "method": asked.method, "run": asked.run}
     found = archive.sql(lightcurve.OBJECT_QUERY, {"object_id": number, "ra": ra, "dec": dec}, **options)
     table = lightcurve.as_curve(found, ra, dec, asked.aperture)
     table.meta["object_id"] = number
-    for name, patterns in asked.names.items():
-        table = table[[any(fnmatchcase(str(value), pattern) for pattern in patterns) for value in table[name]]] if len(table) else table
-    return table, ra, dec
+    return _named(table, asked), ra, dec
 
 
 def _object(archive: Archive, number: int) -> tuple[int, float, float]:
@@ -173,18 +196,23 @@ def _columns(result: QueryResult) -> list[list[Any]]:
     return [column.to_pylist() for column in result.to_arrow().columns]
 
 
-def _with_limits(archive: Archive, table: LightCurveTable, ra: float, dec: float, asked: _Asked) -> LightCurveTable:
-    """Add the non-detections, and leave what is of the kind that is asked for."""
-    detected = {int(number) for number in table["frame_id"]}
-    if asked.kind == "detection" and asked.limits:
-        detected = {int(number) for number in table["frame_id"][np.asarray(table["kind"]) == "detection"]}
+def _with_limits(
+    archive: Archive, table: LightCurveTable, near: LightCurveTable, place: tuple[float, float], asked: _Asked
+) -> LightCurveTable:
+    """Add the non-detections, and leave what is of the kind that is asked for; a frame with a source `near` the place has none."""
+    forced_too = asked.kind != "detection"
+    seen = {
+        int(number) for rows in (table, near) for number, kind in zip(rows["frame_id"], rows["kind"], strict=True)
+        if forced_too or kind == "detection"
+    }  # fmt: skip
     if asked.kind is not None:
         table = table[np.asarray(table["kind"]) == asked.kind]
     if not asked.limits:
         return table
-    missed = non_detections(
-        archive, ra, dec, detected, aperture=asked.aperture, names=asked.names, method=asked.method, run=asked.run
-    )  # fmt: skip
+    missed = non_detections(archive, *place, seen, aperture=asked.aperture, names=asked.names, method=asked.method, run=asked.run)
+    if "object_id" in table.meta:
+        place_of_id = missed.column_names.index("object_id")
+        missed = missed.set_column(place_of_id, "object_id", pa.array([table.meta["object_id"]] * len(missed), pa.int64()))
     return _together(table, missed) if len(missed) else table
 
 

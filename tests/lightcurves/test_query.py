@@ -132,3 +132,58 @@ def test_times_of_the_barycentre(measured, star):
 
 def test_no_rows_have_times_too(measured):
     assert len(measured.light_curve((10.0, 10.0), bjd=True, limits=True)) == 0
+
+
+@pytest.fixture(scope="module")
+def associated(toy, tmp_path_factory):
+    """The archive with objects."""
+    home = tmp_path_factory.mktemp("associated") / "home"
+    with Archive.create(home, roots={"scidata": toy.scidata}) as archive:
+        archive.index(progress=False)
+        archive.measure(workers=1, progress=False)
+        archive.associate(workers=1, progress=False)
+        yield archive
+
+
+def test_an_object_by_its_number(associated):
+    found = associated.sql("SELECT object_id, ra, dec, n_det FROM objects ORDER BY n_det DESC, object_id")
+    for row in found:
+        table = associated.light_curve(row.object_id)
+        assert isinstance(table, LightCurveTable)
+        assert set(table.colnames) == {*(column.name for column in LIGHT_CURVE), "separation", "n_within"}
+        assert set(np.asarray(table["object_id"])) == {row.object_id}
+        assert kinds(table).count("detection") == row.n_det
+        assert (numbers(table["separation"]) < 1.0).all()
+        assert table.meta["object_id"] == row.object_id
+        assert table.meta["ra"].value == row.ra
+        # By its place the same rows come, and those that are of no object.
+        there = associated.light_curve((row.ra, row.dec))
+        assert set(table["catalog_id"]) <= set(there["catalog_id"])
+        own = there[np.nan_to_num(numbers(there["object_id"])) == float(row.object_id)]
+        np.testing.assert_allclose(numbers(own["flux"]), numbers(table["flux"]), rtol=2e-7)
+
+
+def test_limits_of_an_object(associated):
+    for row in associated.sql("SELECT object_id, ra, dec FROM objects"):
+        table = associated.light_curve(row.object_id, limits=True)
+        assert len({*np.asarray(table["frame_id"])}) == len(table) <= 6
+        assert set(np.asarray(table["object_id"])) == {row.object_id}
+        near = {*np.asarray(associated.light_curve((row.ra, row.dec))["frame_id"])}
+        assert not near & {*np.asarray(table.select(kind="limit")["frame_id"])}
+
+
+def test_filters_and_apertures_of_an_object(associated):
+    number = associated.sql("SELECT object_id FROM objects ORDER BY n_det DESC LIMIT 1").to_table()["object_id"][0]
+    assert isinstance(number, np.integer)
+    everything = associated.light_curve(number)
+    assert set(associated.light_curve(number, filter="m600")["filter"]) == {"m600"}
+    assert len(associated.light_curve(number, telname="7DT*", kind="detection")) == len(everything)
+    seven = associated.light_curve(number, aperture=7)
+    assert len(seven) == len(everything)
+    assert set(seven["aperture_arcsec"].value) == {7.0}
+    assert len(associated.light_curve(number, method="sex")) == len(everything)
+
+
+def test_an_object_that_does_not_exist_is_told(associated):
+    with pytest.raises(QueryError, match="object 12345: there is no such object"):
+        associated.light_curve(12345)
