@@ -7,7 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ezarchive import ask, associate, batch, calibrate, config, differential, driver, engines, forced, index, variability, verify, withdraw
+from ezarchive import (
+    ask,
+    associate,
+    batch,
+    calibrate,
+    config,
+    differential,
+    driver,
+    engines,
+    epochs,
+    forced,
+    index,
+    variability,
+    verify,
+    withdraw,
+)
 from ezarchive.catalogs.curvetable import LightCurveTable
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.database import migrate
@@ -139,6 +154,10 @@ class Archive:
     def measure(self, frames: Any = None, **options: Any) -> driver.BatchReport:
         """Measure frames, a Parquet catalog each; see `ezarchive.batch.measure`."""
         return batch.measure(self, frames, **options)
+
+    def epochs(self, position: Any, size: Any = "30 arcsec", **options: Any) -> epochs.EpochSet:
+        """Return a stamp of a place on every frame that reaches it, with what was measured there; see `ezarchive.epochs.epochs`."""
+        return epochs.epochs(self, position, size, **options)
 
     def forced(self, targets: Any, frames: Any = None, **options: Any) -> driver.BatchReport:
         """Measure a list of targets on every frame that covers any of them; see `ezarchive.forced.forced`."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from ezarchive.plots.averaging import Averaged, averaged, averaged_from, step_for
 from ezarchive.plots.choice import quality
 from ezarchive.plots.common import FORMATS, save
+from ezarchive.plots.epochs import Stamp, epoch_stamps
 from ezarchive.plots.folded import folded
 from ezarchive.plots.images import draw_apertures, draw_image, image
 from ezarchive.plots.lightcurve import QUANTITIES, light_curve
@@ -21,6 +22,6 @@ from ezarchive.plots.overlays import Overlay, sources
 from ezarchive.plots.variability import variability_plane
 
 __all__ = [
-    "FORMATS", "QUANTITIES", "Averaged", "Overlay", "Panel", "averaged", "averaged_from", "draw_apertures", "draw_image", "folded", "image",
-    "light_curve", "panels", "quality", "save", "sources", "step_for", "variability_plane",
+    "FORMATS", "QUANTITIES", "Averaged", "Overlay", "Panel", "Stamp", "averaged", "averaged_from", "draw_apertures", "draw_image",
+    "epoch_stamps", "folded", "image", "light_curve", "panels", "quality", "save", "sources", "step_for", "variability_plane",
 ]  # fmt: skip
