@@ -108,3 +108,11 @@ def all_rows(version, dataset="light_curve"):
 def contents(folder):
     """Every file below a folder with its bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def second_night(home):
+    """The version after the first, always the same one."""
+    rng = np.random.default_rng(1)
+    sky = random_places(rng, 60, ra=(0, 100), dec=(-20, 20))
+    curves, objs = light_curves(rng, *sky, 2, first_catalog=9), objects(rng, *sky)
+    return publish(home, 2, curves=curves, objs=objs, previous=Version.open(home, 1))

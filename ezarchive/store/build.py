@@ -23,7 +23,7 @@ from ezarchive.store import files, hats
 from ezarchive.store.files import StoredFile
 from ezarchive.store.paths import HATS_DATASETS, MANIFEST, store_folder, version_folder
 from ezarchive.store.tree import MAX_ORDER, Leaf, Tree
-from ezarchive.store.version import Place, Version, published
+from ezarchive.store.version import Place, Version, groups_between, published
 from ezarchive.store.writer import Change, Writer, cells_of
 
 
@@ -254,7 +254,8 @@ def _of_leaf(path: Path, dataset: str, leaf: Leaf) -> Iterator[pa.Table]:
     """Yield the rows of one file that lie in a leaf."""
     low, high = leaf.cells
     with files.open_file(path) as stream:
-        for group in range(stream.metadata.num_row_groups):
+        groups = range(stream.metadata.num_row_groups)
+        for group in groups if dataset != "light_curve" else groups_between(stream, *leaf.range):
             table = files.read_groups(stream, path, [group])
             cells = cells_of(table, dataset)
             inside = (cells >= low) & (cells < high)

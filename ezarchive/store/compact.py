@@ -25,7 +25,7 @@ from ezarchive.store.tree import Leaf
 from ezarchive.store.version import Version, groups_with, object_bounds
 from ezarchive.store.writer import Change, Writer
 
-STEP_ROWS = 400_000
+STEP_ROWS = 200_000
 """Rows that are merged at once, about."""
 
 BYTES_EACH = 0.7e9

@@ -19,7 +19,7 @@ from ezarchive.columns import ALIAS, AMBIGUOUS, OBJECT, OBJECT_FILTER, ORPHAN, S
 from ezarchive.errors import InputError, StoreError
 from ezarchive.files import sha256_file
 
-ROW_GROUP = 20_480
+ROW_GROUP = 40_960
 """Rows of a row group: with fewer a column of the whole sky takes longer, with more an object does."""
 
 MAP_ORDER = 6

@@ -338,6 +338,12 @@ def groups_with(stream: Any, ids: NDArray[np.int64]) -> list[int]:
     return np.flatnonzero(np.searchsorted(ids, low, "left") < np.searchsorted(ids, high, "right")).tolist()
 
 
+def groups_between(stream: Any, first: int, last: int) -> list[int]:
+    """Return the row groups of a file sorted by object that may hold ids from the first to before the last."""
+    low, high = object_bounds(stream)
+    return np.flatnonzero((high >= first) & (low < last)).tolist()
+
+
 def object_bounds(stream: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the least and the largest object id of each row group of an open file."""
     column = stream.schema_arrow.get_field_index("object_id")

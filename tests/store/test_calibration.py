@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from storetables import light_curves, random_places
 
 from ezarchive import magnitudes
 from ezarchive.store.calibration import CALIBRATION, calibrated
-from storetables import light_curves, random_places
 
 ANEW = ("mag", "mag_err", "flux_ujy", "flux_ujy_err", "mag_limit", "zero_point", "zero_point_err")
 

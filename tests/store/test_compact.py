@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from storetables import all_rows, contents, light_curves, publish, random_places
 
 from ezarchive.errors import StoreError
 from ezarchive.sky import cell_of
@@ -15,7 +15,6 @@ from ezarchive.store.build import Builder
 from ezarchive.store.calibration import CALIBRATION, calibrated
 from ezarchive.store.tree import Leaf, Tree
 from ezarchive.store.version import Version
-from storetables import all_rows, contents, light_curves, publish, random_places
 
 
 @pytest.fixture
@@ -101,7 +100,8 @@ def test_withdrawn_catalogs_leave(tmp_path, nights):
 
 def test_calibrated_anew(tmp_path, nights):
     version, _ = nights
-    known = pa.table([pa.array(v, t) for v, t in zip([[2, 9], [1.0, 100.0], [25.0, 26.0], [0.1, 0.1], [25.0, None], [21.0, 21.0]], CALIBRATION.types, strict=True)], schema=CALIBRATION)  # fmt: skip
+    values = [[2, 9], [1.0, 100.0], [25.0, 26.0], [0.1, 0.1], [25.0, None], [21.0, 21.0]]
+    known = pa.table([pa.array(column, kind) for column, kind in zip(values, CALIBRATION.types, strict=True)], schema=CALIBRATION)
     made, _ = compacted(tmp_path, version, calibration=known)
     assert all_rows(made).equals(calibrated(all_rows(version), known))
 

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from storetables import light_curves, objects, random_places, table_of
 
 from ezarchive.columns import OBJECT, STORE
 from ezarchive.errors import InputError, StoreError
 from ezarchive.store import files
-from storetables import light_curves, objects, random_places, table_of
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_bytes_do_not_depend_on_the_pieces(tmp_path, curves):
     coded = curves.set_column(curves.column_names.index("filter"), "filter", curves["filter"].dictionary_encode())
     ways = {
         "one": [curves],
-        "cut": pieces(curves, [1, 20_480, 20_481, 33_000]),
+        "cut": pieces(curves, [1, 40_960, 40_961, 43_000]),
         "coded": pieces(coded, [10_000]),
         "mixed": [*pieces(coded, [10_000])[:1], *pieces(curves, [10_000])[1:]],
         "other codes": [pa.concat_tables([pieces(curves, [30_000])[1], curves]).unify_dictionaries().slice(len(curves) - 30_000)],
@@ -65,7 +65,7 @@ def test_bytes_do_not_depend_on_the_pieces(tmp_path, curves):
 def test_row_groups(tmp_path, curves):
     files.write(tmp_path / "a.parquet", pieces(curves, [5, 700]), "light_curve")
     footer = pq.read_metadata(tmp_path / "a.parquet")
-    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [20_480, 20_480, 45_000 - 2 * 20_480]
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [40_960, 45_000 - 40_960]
     column = footer.row_group(0).column(0)
     assert column.path_in_schema == "object_id"
     assert column.statistics.has_min_max

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
+from storetables import light_curves, objects, publish, random_places, split, table_of
 
 from ezarchive.columns import OBJECT
 from ezarchive.errors import StoreError
@@ -21,7 +22,6 @@ from ezarchive.store import compact, hats, ids
 from ezarchive.store.build import Builder
 from ezarchive.store.tree import Leaf, Tree
 from ezarchive.store.version import Version
-from storetables import light_curves, objects, publish, random_places, split, table_of
 
 pytestmark = [
     pytest.mark.oracle,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from storetables import random_places
 
 from ezarchive.errors import InputError
 from ezarchive.sky import cell_of, separation
 from ezarchive.store import ids
 from ezarchive.store.tree import BORDER_ORDER, Leaf, Tree, border_cells, leaves_from, margin_cells
-from storetables import random_places
 
 pytestmark = pytest.mark.pure
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from storetables import all_rows, light_curves, objects, publish, random_places, table_of
 
 from ezarchive.errors import InputError, StoreError
 from ezarchive.sky import cell_of
@@ -16,7 +17,6 @@ from ezarchive.store import ids
 from ezarchive.store.build import Builder
 from ezarchive.store.tree import Leaf, Tree
 from ezarchive.store.version import Place, Version, published
-from storetables import all_rows, light_curves, objects, publish, random_places, table_of
 
 
 @pytest.fixture
