@@ -159,11 +159,13 @@ def _zero_point(
         "set": number, "excess": float(solution.excess[place]), "floor": solution.floor,
         "level": {"origin": found.origin, "error": level_error, "n_frames": found.n_frames},
     }  # fmt: skip
+    # A catalog shows the depth of its zero point as its own: only a calibrated one will do.
+    limit = facts["flux_limit"] if found.calibrated else np.nan
     shown = (*(names.get(key, "") for key in ("filter", "telname")), number, per_second, float(solution.excess[place]))
     return FrameZeroPoint(
         frame_id=frame_id, catalog_id=int(solution.epochs[place]), aperture=round(float(facts["aperture_arcsec"]), 9), value=value,
         error=float(solution.zero_point_err[place]), scatter=float(solution.scatter[place]), n_stars=int(solution.n_stars[place]),
-        depth=per_second - 2.5 * np.log10(facts["flux_limit"]) if facts["flux_limit"] > 0 else np.nan, ab_offset=found.ab_offset,
+        depth=per_second - 2.5 * np.log10(limit) if limit > 0 else np.nan, ab_offset=found.ab_offset,
         details=details, facts=shown,
     )  # fmt: skip
 

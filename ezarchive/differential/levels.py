@@ -42,6 +42,11 @@ class Level(NamedTuple):
     origin: str
     n_frames: int
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether magnitudes on this level are those of a system, not only differences."""
+        return self.origin not in (SYSTEM, "none")
+
 
 def level(zero_point: Floats, ab: Floats, stored: Floats, system: NDArray[np.object_]) -> Level:
     """Return what makes the zero points of an ensemble those of its calibrated frames.

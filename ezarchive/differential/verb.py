@@ -105,8 +105,8 @@ def differential(  # noqa: PLR0913  what a user says of frames, stars and the so
     `timeseries.ensemble.solve` says how. Good measurements are those without any flag, S/N above 5. What the stars do not tell, one
     constant for each ensemble, is taken from the frames that are calibrated already, by `calibrate`, by their headers or by an earlier
     ensemble: the median of their differences, in AB if possible. Where there is none, the median zero point is 25 for counts per second:
-    such magnitudes are good for differences, and give no flux densities. The error of that constant is common to all frames; it stands in
-    the report and in the details of each zero point, not in its error.
+    such magnitudes are good for differences; they give no flux densities and no depths. The error of that constant is common to all
+    frames; it stands in the report and in the details of each zero point, not in its error.
 
     A frame's zero points of other apertures and of ``AUTO`` that count at present are stored again, changed by as much as that of the
     aperture: what changed is the sky's transparency. Zero points are stored with the run, with system ``ensemble``; of `calibrate` and

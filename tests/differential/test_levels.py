@@ -19,6 +19,7 @@ def test_ab_comes_first() -> None:
     found = level(ZERO, np.array([24.9, NAN, NAN, 30.0]), np.array([24.0, 24.0, 24.0, 24.0]), names("Vega", "Vega", "Vega", "Vega"))
     assert found[:1] + found[2:] == (pytest.approx(25.0), 0.0, "AB", 1)
     assert np.isnan(found.error)
+    assert found.calibrated
 
 
 def test_the_median_of_calibrated_frames_counts() -> None:
@@ -44,3 +45,4 @@ def test_an_earlier_ensemble_is_better_than_nothing() -> None:
 def test_without_any_the_median_is_25() -> None:
     found = level(ZERO + 3, np.full(4, NAN), np.full(4, NAN), names(None, None, None, None))
     assert (found.offset, found.ab_offset, found.origin, found.n_frames) == (pytest.approx(22.0), None, "none", 0)
+    assert not found.calibrated
