@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ezarchive.kernels.lists import longer
+
 _STEP_Y, _STEP_X = 1 << 21, 1 << 42
 
 
@@ -33,6 +35,27 @@ def _enter(table, head, chain, node, who, key, centre):  # pragma: no cover - co
     who[node] = centre
     chain[node] = head[at]
     head[at] = node
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sort(order, cost, count):  # pragma: no cover - compiled
+    """Fill `order` with the places of the lowest costs, then the next; of equal ones the first comes first (Shell's method)."""
+    for i in range(count):
+        order[i] = i
+    gap = 1
+    while gap < count:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, count):
+            place, j = order[i], i
+            while j >= gap:
+                other = order[j - gap]
+                if cost[other] < cost[place] or (cost[other] == cost[place] and other < place):
+                    break
+                order[j] = other
+                j -= gap
+            order[j] = place
+        gap //= 3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -81,6 +104,7 @@ def share(points, component, image, night, old, known, known_component, step, li
         size *= 2
     table, head = np.full(size, -1, np.int64), np.full(size, -1, np.int64)
     chain, who = np.empty(total + n, np.int64), np.empty(total + n, np.int64)
+    offered, to, order, cost = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64)
     n_nodes, count = 0, k
     for c in range(k):
         mean[c] = known[c]
@@ -94,7 +118,7 @@ def share(points, component, image, night, old, known, known_component, step, li
         end = begin + 1
         while end < n and image[end] == image[begin]:
             end += 1
-        offered, to, cost = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)], [0.0 for _ in range(0)]
+        n_offers = 0
         for i in range(begin, end):
             own = _cell(points[i, 0], points[i, 1], points[i, 2], step)
             for dx in range(-1, 2):
@@ -110,15 +134,18 @@ def share(points, component, image, night, old, known, known_component, step, li
                             x, y, z = points[i, 0] - mean[c, 0], points[i, 1] - mean[c, 1], points[i, 2] - mean[c, 2]
                             square = x * x + y * y + z * z
                             if square <= limit:
-                                offered.append(np.int64(i))
-                                to.append(np.int64(c))
+                                if n_offers == len(cost):
+                                    offered, to, cost, order = longer(offered), longer(to), longer(cost), longer(order)
+                                offered[n_offers], to[n_offers] = i, c
                                 # Those that are objects by now come before those that may never be.
-                                cost.append(square / limit + (0.0 if nights[c] >= min_nights else 2.0))
-        if len(cost):
-            for at in np.argsort(np.array(cost), kind="mergesort"):
-                if out[offered[at]] < 0 and taken[to[at]] != image[begin]:
-                    out[offered[at]] = to[at]
-                    taken[to[at]] = image[begin]
+                                cost[n_offers] = square / limit + (0.0 if nights[c] >= min_nights else 2.0)
+                                n_offers += 1
+        _sort(order, cost, n_offers)
+        for place in range(n_offers):
+            at = order[place]
+            if out[offered[at]] < 0 and taken[to[at]] != image[begin]:
+                out[offered[at]] = to[at]
+                taken[to[at]] = image[begin]
         for i in range(begin, end):
             c = out[i]
             if c < 0:

@@ -81,6 +81,9 @@ def share(
     mine = mine[np.lexsort([array[mine] for array in (rows.row, rows.healpix_29, rows.catalog_id, rows.frame_id, rows.mjd_mid)])]
     objects = np.flatnonzero(known_component >= 0)
     objects = objects[np.argsort(known.object_id[objects])]
+    if not mine.size:
+        vectors = unit_vectors(known.ra[objects], known.dec[objects])
+        return Crowd(mine, mine, 0, vectors, known_component[objects], objects)
     reach = sites.chord(radius)
     changes = np.diff(rows.frame_id[mine], prepend=-1) | np.diff(rows.catalog_id[mine], prepend=-1)
     centre, mean, group = sharing.share(

@@ -22,7 +22,7 @@ from ezarchive.sky import unit_vectors
 ORDER = 20
 """Order of the sites."""
 
-SIZE_ARCSEC = 0.35
+SIZE_ARCSEC = 0.5
 """No detection lies further than half of this from the centre of its site, with something to spare."""
 
 _SHIFT = 2 * (29 - ORDER)
