@@ -93,7 +93,7 @@ class Builder:
             If a place is of no leaf of the tree.
         """
         for change in changes:
-            if change.place.leaf is not None and change.place.leaf not in self.tree.leaves:
+            if change.place.leaf is not None and change.place.leaf not in self.tree:
                 raise InputError(f"change of {change.place}: must be of a leaf of the tree")
             before = self._files.get(change.place, ())
             if change.replaces:

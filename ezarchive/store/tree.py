@@ -90,6 +90,9 @@ class Tree:
     def __hash__(self) -> int:
         return hash(self.leaves)
 
+    def __contains__(self, leaf: Leaf) -> bool:
+        return leaf in self._known
+
     def __len__(self) -> int:
         return len(self.leaves)
 
@@ -125,7 +128,7 @@ class Tree:
         InputError
             If it is no leaf of this tree, or of the highest order.
         """
-        if leaf not in self._known:
+        if leaf not in self:
             raise InputError(f"leaf {tuple(leaf)}: is no leaf of this tree")
         if leaf.order >= MAX_ORDER:
             raise InputError(f"leaf {tuple(leaf)}: cannot be divided, its order must be below {MAX_ORDER}")
