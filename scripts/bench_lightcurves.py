@@ -71,7 +71,8 @@ def stars(field: int, centre: tuple[float, float]) -> dict[str, np.ndarray]:
 def epoch(number: int) -> tuple[float, str, str]:
     """Return time, night and filter of an epoch."""
     night = number * NIGHTS // EPOCHS
-    return MJD_0 + night + 0.2 + 0.002 * (number % 2), f"N{night:04d}", FILTERS[number % 2]
+    evening = np.datetime64("1858-11-17") + MJD_0 + night - 1
+    return MJD_0 + night + 0.2 + 0.002 * (number % 2), str(evening), FILTERS[number % 2]
 
 
 def catalog(field: int, number: int, truth: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
