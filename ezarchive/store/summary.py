@@ -178,7 +178,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
     rank = np.empty(len(order) + 1, np.int32)
     rank[order.to_numpy()] = np.arange(len(order))
     rank[-1] = len(order)
-    found = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    found = whole.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     names = pa.concat_arrays([whole.dictionary.take(order).cast(pa.string()), pa.array([None], pa.string())])
     return rank[found], names
 
