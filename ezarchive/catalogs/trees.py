@@ -12,7 +12,9 @@ import duckdb
 Node = dict[str, Any]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
-EXPRESSIONS = frozenset(("COMPARISON", "CONJUNCTION", "CONSTANT", "COLUMN_REF", "OPERATOR", "BETWEEN", "PARAMETER", "CAST", "FUNCTION"))
+EXPRESSIONS = frozenset(
+    ("COMPARISON", "CONJUNCTION", "CONSTANT", "COLUMN_REF", "OPERATOR", "BETWEEN", "PARAMETER", "CAST", "TYPE", "FUNCTION")
+)
 """Classes of expressions whose value depends on nothing but what they name."""
 
 FUNCTIONS = frozenset(("~~", "!~~", "~~*", "!~~*", "~~~", "lower", "upper", "+", "-", "*", "/", "regexp_matches", "regexp_full_match"))

@@ -83,7 +83,12 @@ class Archive:
         self.zero_points.append(row | facts)
 
     def engine(self, **options: Any) -> Engine:
-        return Engine(_columns(self.frames), _columns(self.catalogs), self.home, zero_points=_columns(self.zero_points), **options)
+        frames, catalogs, zero_points = self.tables()
+        return Engine(frames, catalogs, self.home, zero_points=zero_points, **options)
+
+    def tables(self) -> list[dict[str, list[Any]]]:
+        """Return frames, catalogs and zero points."""
+        return [_columns(rows) for rows in (self.frames, self.catalogs, self.zero_points)]
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
