@@ -6,7 +6,7 @@ import numpy as np
 from cdshealpix import nested
 
 from ezarchive.sky import cell_of, from_vectors, separation, unit_vectors
-from ezarchive.store import ids, sites
+from ezarchive.store import sites
 from ezarchive.store.grouping import Known, Rows, decide
 
 FIELDS = ("ra", "dec", "catalog_id", "frame_id", "row", "mjd_mid", "night", "forced")

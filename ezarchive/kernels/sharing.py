@@ -107,7 +107,8 @@ def share(points, component, image, night, old, known, known_component, step, li
     offered, to, order, cost = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64)
     n_nodes, count = 0, k
     for c in range(k):
-        mean[c] = known[c]
+        for axis in range(3):
+            mean[c, axis] = known[c, axis]
         group[c] = known_component[c]
         nights[c] = min_nights
         cell[c] = _cell(mean[c, 0], mean[c, 1], mean[c, 2], step)
