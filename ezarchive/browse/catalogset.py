@@ -15,6 +15,7 @@ from astropy.table import QTable
 from ezarchive.browse.catalog import Catalog
 from ezarchive.browse.conditions import check_names, given_conditions, made_tests
 from ezarchive.browse.handle import ArchiveHandle
+from ezarchive.browse.merging import merge
 from ezarchive.database import queries
 from ezarchive.errors import InputError
 from ezarchive.frames.record import Frame
@@ -201,6 +202,44 @@ class CatalogSet:
         """
         return CatalogSet([item.select_sources(ra, dec, matching_radius=radius, nearest=nearest) for item in self])
 
+    def merge_catalogs(
+        self,
+        max_distance_arcsec: Any = 1,
+        ra_key: str = "ALPHA_J2000",
+        dec_key: str = "DELTA_J2000",
+        data_keys: Sequence[str] | str | None = None,
+        join_type: str = "outer",
+    ) -> tuple[QTable, dict[int, Any]]:
+        """Merge the selected rows of the selected catalogs: one row an object, whichever catalog comes first.
+
+        Parameters
+        ----------
+        max_distance_arcsec : float or Quantity
+            Largest distance of two detections of one object; of one catalog an object has one at most.
+        ra_key, dec_key : str
+            Columns of the position, degrees.
+        data_keys : sequence of str, optional
+            Columns to take over; by default `merging.DATA_KEYS`, as far as they are there.
+        join_type : {"outer", "inner"}
+            All objects, or only those in every catalog.
+
+        Returns
+        -------
+        table : QTable
+            ``ra``, ``dec`` (mean of the detections), ``n_detections``, ``coord``, then ``<key>_idx<i>`` of catalog i, masked where it has
+            none; by right ascension. ``meta["without_position"]`` rows had no position and are left out.
+        info : dict
+            i -> ``info`` of the catalog.
+
+        Raises
+        ------
+        InputError
+            If the distance or the join is none, or a catalog lacks a position.
+        UnknownNameError
+            If no catalog has a column of a name.
+        """
+        return merge(self.target_catalogs, max_distance_arcsec, (ra_key, dec_key), data_keys, join_type)
+
     def add_catalogs(self, catalogs: Catalog | str | os.PathLike[str] | Iterable[Catalog | str | os.PathLike[str]]) -> CatalogSet:
         """Add catalogs at the end, selected; one that is in the set already is not added again.
 
@@ -275,9 +314,7 @@ def stored_catalogs(handle: ArchiveHandle, frames: Sequence[Frame]) -> list[Cata
         rows = queries.catalogs(conn, frame_ids=[frame.frame_id for frame in frames])
     rows = sorted(rows, key=lambda row: (place[row.frame_id][0], row.run_id))
     kinds = ("forced" if row.method in FORCED_METHODS else "all" for row in rows)
-    return [
-        Catalog(row=row, frame=place[row.frame_id][1], handle=handle, catalog_type=kind) for row, kind in zip(rows, kinds, strict=True)
-    ]
+    return [Catalog(row=row, frame=place[row.frame_id][1], handle=handle, catalog_type=kind) for row, kind in zip(rows, kinds, strict=True)]
 
 
 def newest_catalogs(handle: ArchiveHandle | None, frames: Sequence[Frame]) -> list[Catalog | None]:
