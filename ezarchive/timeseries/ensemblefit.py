@@ -14,6 +14,8 @@ from scipy.sparse.linalg import LinearOperator, cg
 DENSE = 3000
 """Unknowns up to which a matrix of them is made, and errors are exact."""
 
+_FILLED = 0.05  # share of the matrix above which it is filled, and BLAS multiplies it
+_BLOCK = 10_000_000  # numbers in a part of it
 _TOLERANCE = 1e-10  # of conjugate gradients, relative
 
 Floats = NDArray[np.float64]
@@ -144,9 +146,9 @@ def fit(network: Network, weight: Floats) -> Fit:
     shifted = np.where(known, network.mag + np.where(known, zero[network.epoch], 0.0), 0.0)
     mag = _mean(group_sum(network.star, weight * shifted, network.n_stars), of_star)
     # A star that does not count has a magnitude all the same, if only so that it can count again.
-    n_known = group_sum(network.star, known, network.n_stars)
-    middle = group_median(network.star[known], shifted[known], network.n_stars)
-    mag = np.where(of_star > 0, mag, np.where(n_known > 0, middle, np.nan))
+    loose = known & (of_star[network.star] <= 0)
+    middle = group_median(network.star[loose], shifted[loose], network.n_stars)
+    mag = np.where(of_star > 0, mag, middle)
     return Fit(weight, zero, mag, group, star_group, n_groups)
 
 
@@ -185,10 +187,20 @@ def _groups(network: Network, weight: Floats) -> tuple[Ints, Ints, int]:
 
 def _reduced(weight: Floats, out: Ints, kept: Ints, of_out: Floats, of_kept: Floats) -> Floats:
     """Return the normal matrix of one kind of unknowns, the other one eliminated; shape (k, k)."""
-    shares = np.divide(weight, of_out[out], out=np.zeros(len(weight)), where=of_out[out] > 0)
-    shape = (len(of_out), len(of_kept))
-    left, right = (sparse.csr_matrix((values, (out, kept)), shape=shape) for values in (weight, shares))
-    return np.diag(of_kept) - (left.T @ right).toarray()
+    total = of_out[out]
+    shares = np.divide(weight, np.sqrt(total), out=np.zeros(len(weight)), where=total > 0)
+    n, k = len(of_out), len(of_kept)
+    if len(weight) < _FILLED * n * k:
+        root = sparse.csr_matrix((shares, (out, kept)), shape=(n, k))
+        return np.diag(of_kept) - (root.T @ root).toarray()
+    matrix = np.diag(of_kept)
+    step = max(1, _BLOCK // k)
+    for start in range(0, n, step):
+        rows = slice(None) if step >= n else (out >= start) & (out < start + step)
+        height = min(step, n - start)
+        block = np.bincount((out[rows] - start) * k + kept[rows], weights=shares[rows], minlength=height * k).reshape(height, k)
+        matrix -= block.T @ block
+    return matrix
 
 
 def _held(matrix: Floats, group: Ints, n_groups: int) -> tuple[Floats, Floats, Ints]:

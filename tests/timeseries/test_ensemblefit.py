@@ -85,3 +85,13 @@ def test_sums_and_medians_by_group() -> None:
     group, values = np.array([2, 0, 2, 0, 2, 3]), np.array([5.0, 1.0, 3.0, 2.0, 9.0, 4.0])
     assert group_sum(group, values, 5).tolist() == [3, 0, 17, 4, 0]
     np.testing.assert_array_equal(group_median(group, values, 5), [1.5, np.nan, 5, 4, np.nan])
+
+
+@pytest.mark.parametrize(("name", "value"), [("_FILLED", 2.0), ("_BLOCK", 40)])
+def test_sparse_and_filled_matrices_give_the_same(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
+    made, weight = network(7, 80, 20)
+    before = fit(made, weight)
+    monkeypatch.setattr(ensemblefit, name, value)
+    after = fit(made, weight)
+    np.testing.assert_allclose(after.zero_point, before.zero_point, atol=1e-10)
+    np.testing.assert_allclose(after.errors(made), before.errors(made), rtol=1e-9)
