@@ -19,6 +19,7 @@ from ezarchive import (
     epochs,
     forced,
     index,
+    periods,
     variability,
     verify,
     withdraw,
@@ -186,6 +187,10 @@ class Archive:
     def sql(self, query: str, parameters: Any = None, **options: Any) -> QueryResult:
         """Answer a SQL query over frames, catalogs and measurements; see `ezarchive.ask.sql`."""
         return ask.sql(self, query, parameters, **options)
+
+    def period(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> periods.PeriodReport:
+        """Return the period of an object, or of the source at a position; see `ezarchive.periods.period`."""
+        return periods.period(self, position, radius, **options)
 
     def variability(self, **options: Any) -> variability.VariabilityReport:
         """Return the most variable objects and the plane that they stand out in; see `ezarchive.variability.variability`."""

@@ -10,6 +10,7 @@ from ezarchive import Archive, simulate
 from ezarchive.errors import InputError, QueryError, UnknownNameError
 from ezarchive.simulate.exposure import from_row
 
+pytestmark = pytest.mark.timeout(120)
 QUIET = {"workers": 1, "progress": False}
 
 

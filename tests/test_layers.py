@@ -14,7 +14,7 @@ VERBS = {
     "aperture_photometry", "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver", "engines",
     "forced", "forcedframe", "index", "indexing", "maps", "measure", "measureoptions", "nightly", "oneimage", "positions",
     "saving", "verify", "warmup",
-    "associate", "association", "differential", "epochs", "lightcurves", "variability", "withdraw"
+    "associate", "association", "differential", "epochs", "lightcurves", "periods", "variability", "withdraw"
 }  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "timeseries", "store", "catalogs", "database", "simulate"}

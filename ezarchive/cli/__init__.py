@@ -10,6 +10,8 @@ from ezarchive.cli import (  # noqa: F401  the commands register themselves
     differential,
     forced,
     lightcurve,
+    pictures,
+    sql,
     variability,
     withdraw,
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LINE, _FOUND = "0.35", HUES[1]
 _COLUMNS = 1500
 _NAMED = 0.25
+_SCALES = {"mjd_mid": "MJD", "bjd_tdb": "BJD (TDB) 2400000.5 +", "hjd_utc": "HJD (UTC) 2400000.5 +"}
 
 
 class Peak(Protocol):
@@ -61,6 +62,7 @@ def folded(
     colour_by: str = "filter",
     offsets: Mapping[str, float] | str | None = None,
     epoch: float | None = None,
+    time: str = "mjd_mid",
 ) -> Figure:
     """Draw a light curve folded with a period, twice over, and above it the periodogram with its aliases named.
 
@@ -74,6 +76,8 @@ def folded(
         As of `plots.light_curve`.
     epoch : float, optional
         MJD of phase 0, of a period that is a number; by default the first time.
+    time : str
+        Which times the period was found in: ``mjd_mid``, or ``bjd_tdb`` or ``hjd_utc`` less 2400000.5.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def folded(
     from matplotlib.figure import Figure
 
     y = quantity_of(table) if y is None else y
-    curve = curve_of(table, y)
+    curve = curve_of(table, y, time=time)
     curve = curve._replace(limit=np.full(len(curve.limit), np.nan))
     added = offsets_of(offsets, curve, y)
     given = None if isinstance(search, (int, float, np.number)) else search
@@ -106,7 +110,7 @@ def folded(
         _draw_model(axes, curve, given, style, added)
     finish_axes(axes, y, unit_of(table, y))
     axes.set_xlim(0, 2)
-    axes.set_xlabel(_abscissa(search, given, curve, epoch))
+    axes.set_xlabel(_abscissa(search, given, curve, epoch).replace("MJD", _SCALES[time]))
     legend(figure, curve, style, offsets=added, truth=None if given is None else True, line="model")
     if title:
         figure.suptitle(title)

@@ -26,6 +26,10 @@ COLOUR_BY = ("filter", "telname")
 LEAST_SNR = 3.0
 """Forced measurements of less are drawn as limits where magnitudes are drawn."""
 
+TIMES = {"mjd_mid": "MJD", "bjd_tdb": "BJD (TDB)", "hjd_utc": "HJD (UTC)"}
+"""Columns that can be the abscissa; of the last two 2400000.5 is taken away."""
+_JULIAN = 2_400_000.5
+
 _MARKERS = ("o", "s", "^", "D", "P", "X", "p", "*", "<", ">", "h")
 _MANY = 400
 _ROUND, _APART = 0.5, 0.1
@@ -86,6 +90,7 @@ def light_curve(
     colour_by: str = "filter",
     offsets: Mapping[str, float] | str | None = None,
     limits: bool = True,
+    time: str = "mjd_mid",
 ) -> Figure:
     """Draw a light curve: error bars, one colour a filter, one marker a telescope (or the other way), limits as open triangles.
 
@@ -109,6 +114,8 @@ def light_curve(
         a magnitude (of magnitudes only).
     limits : bool
         Whether limits are drawn.
+    time : str
+        One of `TIMES`.
 
     Returns
     -------
@@ -123,10 +130,10 @@ def light_curve(
     from matplotlib.figure import Figure
 
     y = quantity_of(table) if y is None else y
-    curve = curve_of(table, y)
+    curve = curve_of(table, y, time=time)
     if not limits:
         curve = curve._replace(limit=np.full(len(curve.limit), np.nan))
-    expected = curve_of(truth, y, f"{y}_true" if f"{y}_true" in truth.colnames else y) if truth is not None else None
+    expected = curve_of(truth, y, f"{y}_true" if f"{y}_true" in truth.colnames else y, time=time) if truth is not None else None
     added = offsets_of(offsets, curve, y)
     curve, expected = curve.moved(added), None if expected is None else expected.moved(added)
     figure = Figure(figsize=(9, 4.8), layout="constrained")
@@ -136,7 +143,7 @@ def light_curve(
     if expected is not None:
         _draw_truth(axes, expected, style, start, as_line=len(expected.mjd) > len(curve.mjd))
     draw_points(axes, curve, style, curve.mjd - start)
-    _label_axes(axes, y, start, unit_of(table, y), title)
+    _label_axes(axes, y, (TIMES[time], start), unit_of(table, y), title)
     legend(figure, curve, style, offsets=added, truth=None if expected is None else len(expected.mjd) > len(curve.mjd))
     return figure
 
@@ -152,7 +159,7 @@ def _texts(table: Table, name: str) -> NDArray[np.str_]:
     return np.array(["" if value is None or value is np.ma.masked else str(value) for value in table[name]], dtype=str)
 
 
-def curve_of(table: Table, y: str, column: str | None = None) -> Curve:
+def curve_of(table: Table, y: str, column: str | None = None, *, time: str = "mjd_mid") -> Curve:
     """Return a table as plain arrays.
 
     Parameters
@@ -163,16 +170,20 @@ def curve_of(table: Table, y: str, column: str | None = None) -> Curve:
         One of `QUANTITIES`.
     column : str, optional
         That holds it, by default of the same name.
+    time : str
+        One of `TIMES`: what ``mjd`` is then.
 
     Raises
     ------
     InputError
-        If the quantity is unknown, or the table lacks a column.
+        If the quantity or the time is unknown, or the table lacks a column.
     """
     if y not in QUANTITIES:
         raise InputError(f"y {y!r}: must be one of {', '.join(QUANTITIES)}")
+    if time not in TIMES:
+        raise InputError(f"time {time!r}: must be one of {', '.join(TIMES)}")
     column = y if column is None else column
-    for name in ("mjd_mid", column):
+    for name in (time, column):
         if name not in table.colnames:
             raise InputError(f"table: lacks the column {name!r}; it holds {', '.join(table.colnames)}")
     value = numbers(table[column])
@@ -184,7 +195,8 @@ def curve_of(table: Table, y: str, column: str | None = None) -> Curve:
         value = np.where((kind == "forced") & (error > MAG_PER_RELATIVE_ERROR / LEAST_SNR), np.nan, value)
     # A detection without a magnitude lacks a zero point; it is no upper limit.
     limit = np.where(np.isnan(value) & (kind != "detection"), _limits(table, y, value), np.nan)
-    return Curve(numbers(table["mjd_mid"]), value, error, limit, _texts(table, "filter"), _texts(table, "telname"), kind == "forced")
+    times = numbers(table[time]) - (0.0 if time == "mjd_mid" else _JULIAN)
+    return Curve(times, value, error, limit, _texts(table, "filter"), _texts(table, "telname"), kind == "forced")
 
 
 def _limits(table: Table, y: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -279,9 +291,13 @@ def unit_of(table: Table, y: str) -> str:
     return {"uJy": "µJy", "ct / s": "count / s", "count/s": "count / s"}.get(str(unit), str(unit))
 
 
-def _label_axes(axes: Axes, y: str, start: int, unit: str, title: str | None) -> None:
+def _label_axes(axes: Axes, y: str, scale: tuple[str, int], unit: str, title: str | None) -> None:
+    name, start = scale
     date = np.datetime64("1858-11-17") + np.timedelta64(start, "D")
-    axes.set_xlabel(f"MJD $-$ {start} (days since {date} 0 h UTC)" if start else "MJD")
+    if name == "MJD":
+        axes.set_xlabel(f"MJD $-$ {start} (days since {date} 0 h UTC)" if start else "MJD")
+    else:
+        axes.set_xlabel(f"{name} $-$ {start + _JULIAN:.1f} (days since {date} 0 h)")
     axes.margins(x=0.03)
     axes.ticklabel_format(axis="both", useOffset=False)
     finish_axes(axes, y, unit)

@@ -251,3 +251,13 @@ def test_limits_of_fluxes():
 def test_every_format_is_written(tmp_path, form):
     path = plots.save(plots.light_curve(curve()), tmp_path / f"curve.{form}")
     assert path.stat().st_size > 2000
+
+
+@pytest.mark.pure
+def test_other_time_scales():
+    table = curve(bjd_tdb=(2460920.0 + np.arange(12)) * u.day)
+    axes = plots.light_curve(table, time="bjd_tdb").axes[0]
+    assert axes.get_xlabel() == "BJD (TDB) $-$ 2460919.5 (days since 2025-09-01 0 h)"
+    assert min(container.lines[0].get_xdata().min() for container in axes.containers) == pytest.approx(0.5)
+    with pytest.raises(InputError, match="time 'jd': must be one of mjd_mid, bjd_tdb, hjd_utc"):
+        plots.light_curve(table, time="jd")
