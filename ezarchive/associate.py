@@ -255,7 +255,7 @@ class _Work:
         for number, wanted in zip(links["catalog_id"].to_pylist(), links["n_rows"].to_pylist(), strict=True):
             if counts.get(number, 0) != wanted:
                 raise StoreError(
-                    f"catalog {number}: its file has {counts.get(number, 0)} rows, must have {wanted}; `ezarchive verify` lists what is damaged"
+                    f"catalog {number}: its file has {counts.get(number, 0)} rows, must have {wanted}; `ezarchive verify` lists more"
                 )
         return counts
 
@@ -298,9 +298,10 @@ class _Work:
         for written in self._run(writing.write, writing.tasks(builder.current(), builder.writer, decided, aliases), "write"):
             builder.apply(written.changes)
             self._touch(written.leaf, written.objects)
-        for part in (ambiguous, merged.ravel()):
-            for object_id in part.tolist():
-                self._touch(builder.tree.leaf_of(object_id), np.array([object_id]))
+        others = np.union1d(ambiguous, merged.ravel())
+        places = builder.tree.index_of(others >> 1)
+        for index in np.unique(places).tolist():
+            self._touch(builder.tree.leaves[index], others[places == index])
         withdrawn = tuple(leaf for leaf, objects in self.touched.items() if objects is None) if len(self.found.drop) else ()
         builder.apply(writing.renew_sites(builder.current(), builder.writer, withdrawn))
         for part in read:

@@ -33,7 +33,7 @@ def survey(tmp_path: Path) -> Survey:
 def version(archive: Archive) -> Version:
     """The version that readers take."""
     with archive.database.connect() as conn:
-        return Version.open(archive.home, stores.current(conn))
+        return Version.open(archive.home, stores.current(conn) or 0)
 
 
 def rows_of(archive: Archive, dataset: str = "light_curve") -> dict:
@@ -78,7 +78,8 @@ def contents(archive: Archive) -> dict[str, str]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         if path.name[:6].isdigit():
-            name = f"{path.parent.relative_to(folder)}/{sum(1 for other in found if other.startswith(str(path.parent.relative_to(folder)) + '/'))}"
+            parent = path.parent.relative_to(folder).as_posix()
+            name = f"{parent}/{sum(other.startswith(parent + '/') for other in found)}"
         if path.name not in ("manifest.json", "_metadata", "_common_metadata"):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
@@ -327,3 +328,86 @@ def test_processes_give_the_same_bytes(survey: Survey, rng, tmp_path: Path):
     one = contents(survey.archive)
     survey.archive.associate(rebuild=True, progress=False, workers=1)
     assert contents(survey.archive) == one
+
+
+def test_two_objects_that_turn_out_to_be_one(survey: Survey):
+    # Half an arcsecond a night between detections that no night has twice: two chains, until one between them is seen.
+    places = {0: 0.0, 1: 0.0, 2: 1.6, 3: 1.6, 4: 0.8}
+    for night in range(4):
+        survey.catalog(survey.frame(10, 10, surveys.MJD + night), [10.0], [10.0 + places[night] / 3600], [100.0])
+    archive = survey.archive
+    assert archive.associate(progress=False).objects == 2
+    first, second = sorted(set(rows_of(archive).values()), key=lambda number: min(k for k, v in rows_of(archive).items() if v == number))
+    survey.catalog(survey.frame(10, 10, surveys.MJD + 4), [10.0], [10.0 + places[4] / 3600], [100.0])
+    report = archive.associate(progress=False)
+    assert (report.objects, report.merged, report.new, report.ambiguous) == (1, 1, 0, 0)
+    assert set(rows_of(archive).values()) == {first}
+    store = version(archive)
+    assert store.aliases().to_pylist() == [{"old_id": second, "object_id": first}]
+    (leaf,) = store.leaves("objects")
+    assert store.read("objects", leaf)["n_det"].to_pylist() == [5]
+    assert set(store.read("sites", leaf)["object_id"].to_pylist()) == {first}
+    survey.catalog(survey.frame(10, 10, surveys.MJD + 5), [10.0], [10.0 + 1.6 / 3600], [100.0])
+    assert archive.associate(progress=False).merged == 0
+    assert set(rows_of(archive).values()) == {first}
+    assert len(version(archive).aliases()) == 1
+    archive.associate(rebuild=True, progress=False)
+    assert set(rows_of(archive).values()) == {first}
+    assert len(version(archive).aliases()) == 0
+
+
+def test_blends_are_recorded(survey: Survey, rng):
+    for night in range(6):
+        dec = 10.0 + np.array([0.0, 1.2]) / 3600 + rng.normal(0, 0.15 / 3600, 2)
+        survey.catalog(survey.frame(10, 10, surveys.MJD + night), [10.0, 10.0], dec, [100.0, 90.0])
+        if night in (2, 5):
+            report = survey.archive.associate(progress=False)
+    assert report.objects == 2
+    assert report.ambiguous == 1
+    store = version(survey.archive)
+    assert store.ambiguous()["separation"][0].as_py() == pytest.approx(1.2, abs=0.3)
+    rows = rows_of(survey.archive)
+    assert len({(catalog, number) for (catalog, _), number in rows.items()}) == len(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_lost_whatever_is_done(tmp_path: Path, seed):
+    rng = np.random.default_rng(seed)
+    survey = Survey(tmp_path / "home", associate={"rows_per_partition": 1000, "compact_after": 1 + seed})
+    archive = survey.archive
+    ra, dec = surveys.stars(rng, 150, half=0.002 * 4**seed)
+    frames, hidden = [], []
+    for _step in range(12):
+        match int(rng.integers(6)):
+            case 0 | 1 | 2:
+                for _ in range(int(rng.integers(1, 4))):
+                    frames.append(survey.frame(150, 20, surveys.MJD + 0.3 * rng.integers(60)))
+                    seen = rng.random(150) < 0.7
+                    survey.catalog(frames[-1], *surveys.jittered(rng, ra[seen], dec[seen], 0.2), np.full(seen.sum(), 100.0))
+            case 3 if frames:  # measured anew, a little elsewhere, some lost
+                frame = frames[int(rng.integers(len(frames)))]
+                run = int(rng.integers(1, 4))
+                survey.catalog(frame, *surveys.jittered(rng, ra, dec, 0.2), np.full(150, 90.0), run=run)
+            case 4 if frames:  # forced, and some that have no position
+                targets = [f"t{number}" for number in range(6)]
+                places = (np.append(ra[:5], np.nan), np.append(dec[:5], np.nan))
+                survey.catalog(frames[int(rng.integers(len(frames)))], *places, np.full(6, -1.0), method="circular", targets=targets)
+            case 5:
+                hidden, again = survey.hide(), hidden
+                survey.show(hidden[len(hidden) // 3 :])
+                hidden, known = hidden[: len(hidden) // 3], {row["frame_id"] for row in hidden[len(hidden) // 3 :]}
+                survey.show([row for row in again if row["frame_id"] not in known | {other["frame_id"] for other in hidden}])
+        report = archive.associate(progress=False)
+        assert report.conserved
+        current = archive.sql("SELECT catalog_id, n_rows FROM catalogs").to_pandas()
+        found = everything(archive)
+        counts = {number: 0 for number in current["catalog_id"]}
+        for catalog, _ in found:
+            counts[catalog] += 1
+        assert counts == dict(zip(current["catalog_id"], current["n_rows"], strict=True))
+    assert version(archive).check(hashes=True) == []
+    objects = set(rows_of(archive).values())
+    summaries = [n for leaf in version(archive).leaves("objects") for n in version(archive).read("objects", leaf)["object_id"].to_pylist()]
+    assert sorted(objects) == sorted(summaries)

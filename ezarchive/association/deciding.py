@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,8 @@ DATASETS = ("light_curve", "objects", "orphans", "sites")
 LATE = 1e9
 """The time (MJD) of what has none: after all else."""
 
+_MJD_1970 = 40587
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _KEYS = ("_healpix_29", "ra", "dec", "catalog_id", "frame_id", "row", "mjd_mid", "night", "kind")
 
 
@@ -206,10 +210,16 @@ def _nights(column: pa.ChunkedArray, mjd: np.ndarray) -> np.ndarray:
     if not len(column):
         return number
     names = coded.dictionary.to_pylist()
-    days = np.array([np.datetime64(name, "D").astype(np.int64) if name is not None else 0 for name in names] or [0], np.int64)
+    days = np.array([_day(name) for name in names] or [0], np.int64)
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    # The same number as MJD has: 1970-01-01 is day 40587.
-    return np.where(codes >= 0, days[codes] + 40587, number).astype(np.int32)
+    return np.where(codes >= 0, days[codes], number).astype(np.int32)
+
+
+def _day(name: str | None) -> int:
+    """Return a number for a night: the MJD of a date; of another name (which is below zero), one that hardly any other name has."""
+    if name is None or not _DATE.fullmatch(name):
+        return -2 - (zlib.crc32((name or "").encode()) >> 1)
+    return int(np.datetime64(name, "D").astype(np.int64)) + _MJD_1970
 
 
 def _known(task: DecideTask, view: View) -> grouping.Known:

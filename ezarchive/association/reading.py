@@ -98,6 +98,8 @@ def tasks(sources: Sources, home: Path, folder: Path, aperture: float) -> Iterat
 
 
 def _parts(links: pa.Table) -> Iterator[np.ndarray]:
+    if not len(links):
+        return
     ids, rows = scratch.column(links, "catalog_id"), links["n_rows"].fill_null(0).to_numpy()
     ra, dec = (links[name].fill_null(np.nan).to_numpy() for name in ("frame_ra", "frame_dec"))
     known = np.isfinite(ra) & np.isfinite(dec)
@@ -110,8 +112,7 @@ def _parts(links: pa.Table) -> Iterator[np.ndarray]:
             yield np.sort(ids[order[start:place]])
             start, count = place, 0
         count += rows[index]
-    if len(order):
-        yield np.sort(ids[order[start:]])
+    yield np.sort(ids[order[start:]])
 
 
 def read(task: ReadTask) -> Read:

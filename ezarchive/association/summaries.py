@@ -18,7 +18,7 @@ from ezarchive.store.tree import Leaf
 from ezarchive.store.version import Version
 
 DATASETS = ("objects", "object_filters")
-CHUNK_ROWS = 1_000_000
+CHUNK_ROWS = 500_000
 """Rows that are summarised at once, about."""
 
 
