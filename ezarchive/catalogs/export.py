@@ -60,10 +60,25 @@ def write_table(table: Table, path: Path | str, form: str | None = None, *, fact
     if found not in _WRITERS:
         said = f"format={form!r}" if form is not None else f"path={str(path)!r}: the suffix"
         raise InputError(f"{said}: must be one of {', '.join(_WRITERS if form is not None else FORMATS)}")
-    content = _WRITERS[found](plain_table(table), {name: value for name, value in (facts or {}).items() if value is not None})
+    made = content(table, found, facts)
     with atomic_write(path) as stream:
-        stream.write(content)
+        stream.write(made)
     return path
+
+
+def content(table: Table, form: str, facts: Mapping[str, Any] | None = None) -> bytes:
+    """Return a table as the content of a file.
+
+    Parameters
+    ----------
+    table : Table
+        As of `write_table`.
+    form : str
+        One of the values of `FORMATS`.
+    facts : mapping, optional
+        As of `write_table`.
+    """
+    return _WRITERS[form](plain_table(table), {name: value for name, value in (facts or {}).items() if value is not None})
 
 
 def plain_table(table: Table) -> Table:

@@ -8,6 +8,7 @@ import json
 import math
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -18,6 +19,7 @@ from astropy.table import Column as TableColumn
 from astropy.table import MaskedColumn, QTable
 from astropy.utils.masked import Masked
 
+from ezarchive.catalogs.resultfiles import write_result
 from ezarchive.columns import Column, lookup
 from ezarchive.errors import InputError
 
@@ -121,6 +123,28 @@ class QueryResult:
         rows = ({name: _json_value(value) for name, value in zip(names, row, strict=True)} for row in self)
         lines = ",\n ".join(json.dumps(row, ensure_ascii=False, default=str) for row in rows)
         return f"[{lines}]\n"
+
+    def write(self, path: Path | str, format: str | None = None) -> Path:
+        """Write the rows to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Its suffix says the format: ``.csv``, ``.json``, ``.parquet``, ``.vot`` or ``.xml``, ``.ecsv``, ``.fits``.
+        format : str, optional
+            One of ``csv``, ``json``, ``parquet``, ``votable``, ``ecsv``, ``fits``, whatever the suffix.
+
+        Returns
+        -------
+        Path
+            ``path``.
+
+        Raises
+        ------
+        InputError
+            If the format is none of these, or the suffix says nothing.
+        """
+        return write_result(self, path, format)
 
     def to_text(self, *, max_rows: int | None = None, max_width: int | None = None) -> str:
         """Return the rows as an aligned table.

@@ -21,7 +21,6 @@ from ezarchive.cli.common import (
     show,
     workers_options,
 )
-from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.errors import InputError
 
 
@@ -33,7 +32,9 @@ from ezarchive.errors import InputError
 @click.option("--default", "defaults", multiple=True, metavar="NAME.FIELD=VALUE", help="A value for what path and header do not give.")
 @click.option("--database", metavar="URL", help="postgresql://...; SQLite in the home by default.")
 @boundary
-def init(home: Path, roots: tuple[str, ...], layouts: tuple[str, ...], kinds: tuple[str, ...], defaults: tuple[str, ...], database: str | None) -> None:  # noqa: E501
+def init(
+    home: Path, roots: tuple[str, ...], layouts: tuple[str, ...], kinds: tuple[str, ...], defaults: tuple[str, ...], database: str | None
+) -> None:  # noqa: E501
     """Make an archive in the folder HOME."""
     made: dict[str, dict[str, Any]] = {name: {"path": path} for name, path in (pair("--root", text) for text in roots)}
     for option, key, texts in (("--layout", "layout", layouts), ("--kind", "kind", kinds)):
@@ -120,20 +121,6 @@ def measure(home: Path, objname: Any, telname: Any, filter_: Any, settings: tupl
         report = archive.measure(chosen, **options, **chosen_options)
     click.echo(report)
     sys.exit(0 if report.ok else 1)
-
-
-@cli.command()
-@home_argument
-@click.argument("query")
-@click.option("--aperture", type=float, default=DEFAULT_APERTURE, show_default=True, help="Diameter behind light_curve, arcsec.")
-@click.option("--method", help="Only catalogs of this method; those of elliptical are seen in light curves with it alone.")
-@click.option("--run", type=int, help="The catalogs of this run instead of each frame's current one.")
-@format_option
-@boundary
-def sql(home: Path, query: str, form: str, **options: Any) -> None:
-    """Answer a SQL query over frames, catalogs, measurements and light_curve."""
-    with ezarchive.Archive.open(home, write=False) as archive:
-        show(archive.sql(query, **options), form)
 
 
 @cli.command()
