@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from ezarchive.errors import InputError, StoreError
 from ezarchive.files import is_temporary, make_folder, sync_files, sync_folder, temporary_name
-from ezarchive.store import files, hats
+from ezarchive.store import files, hats, margins
 from ezarchive.store.files import StoredFile
-from ezarchive.store.paths import HATS_DATASETS, MANIFEST, store_folder, version_folder
+from ezarchive.store.paths import HATS_DATASETS, MANIFEST, MARGIN, store_folder, version_folder
 from ezarchive.store.tree import MAX_ORDER, Leaf, Tree
 from ezarchive.store.version import Place, Version, groups_between, published
 from ezarchive.store.writer import Change, Writer, cells_of
@@ -147,7 +147,8 @@ class Builder:
                 for file in stored:  # file by file, so that what was written apart stays apart
                     self.apply(self._part(self.folder / file.path, dataset, child))
             self._drop(stored)
-        self._drop(self._files.pop(Place("contents", leaf), ()))
+        for dataset in ("contents", MARGIN):  # made with the parts, and anew when it is published
+            self._drop(self._files.pop(Place(dataset, leaf), ()))
         return children
 
     def _part(self, path: Path, dataset: str, child: Leaf) -> tuple[Change, ...]:
@@ -169,9 +170,11 @@ class Builder:
         Version
             The published one. What names it, the pointer row in the database, is the caller's to write after this.
         """
+        self.apply(margins.renewed(self.current(), self.previous, self.writer))
         version = self.current()
-        for dataset in HATS_DATASETS:
+        for dataset in (*HATS_DATASETS, MARGIN):
             hats.write(version, dataset)
+        hats.write_collection(version)
         text = json.dumps(version.manifest(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         (self.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
         _remove_empty(self.folder)

@@ -56,6 +56,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "unplaced": ORPHAN,
     "objects": OBJECT,
     "object_filters": OBJECT_FILTER,
+    "objects_margin": OBJECT,
     "sites": _SITES,
     "contents": _CONTENTS,
     "ambiguous": AMBIGUOUS,
@@ -71,6 +72,7 @@ ORDERS: dict[str, tuple[str, ...]] = {
     "unplaced": ("catalog_id", "row"),
     "objects": ("object_id",),
     "object_filters": ("object_id", "filter"),
+    "objects_margin": ("object_id",),
     "sites": ("site", "object_id"),
     "contents": ("catalog_id",),
     "ambiguous": ("object_id", "other_id", "separation"),
@@ -83,7 +85,7 @@ _REPEATED = frozenset((
     "object_id", "frame_id", "run_id", "catalog_id", "telname", "filter", "mjd_mid", "exptime", "aperture_arcsec", "flags", "kind",
     "flags_aper", "zero_point", "zero_point_err", "target_id", "night", "object_ra", "object_dec",
 ))  # fmt: skip
-_NOT_REPEATED = frozenset((("orphans", "object_id"), ("objects", "object_id")))
+_NOT_REPEATED = frozenset((("orphans", "object_id"), ("objects", "object_id"), ("objects_margin", "object_id")))
 _PRUNED_BY = frozenset((
     "object_id", "mjd_mid", "_healpix_29", "catalog_id", "frame_id", "ra", "dec", "site", "chi2_reduced", "eta", "amplitude", "stetson_j",
     "n_det", "n_good", "mjd_last", "mag_mean", "mag_min", "filter", "old_id",

@@ -9,7 +9,8 @@
               dataset/_metadata                the footers of all files, while each pixel has one and they are few
               dataset/Norder=K/Dir=D/Npix=P/   a folder of files: hats_npix_suffix=/
 
-Nothing is written that changes from one time to the next: equal versions are equal bytes. ``hats`` itself is not needed.
+``collection.properties`` beside the datasets makes objects and their margin (`ezarchive.store.margins`) one collection, so that LSDB opens the
+version's folder itself and matches across the borders of pixels. Nothing is written that changes from one time to the next: equal versions are equal bytes. ``hats`` itself is not needed.
 
 References
 ----------
@@ -36,7 +37,8 @@ from ezarchive.columns import Column
 from ezarchive.errors import StoreError
 from ezarchive.store import files
 from ezarchive.store.files import MAP_ORDER, StoredFile
-from ezarchive.store.paths import HATS_DATASETS, hats_pixel
+from ezarchive.store.margins import THRESHOLD_ARCSEC
+from ezarchive.store.paths import HATS_DATASETS, MARGIN, hats_pixel
 from ezarchive.store.tree import Leaf
 from ezarchive.store.version import Version
 
@@ -57,6 +59,7 @@ KINDS = {
     "light_curve": Kind("source", "object_ra", "object_dec", "Measurements of objects, at the place in the object's id"),
     "objects": Kind("object", "ra", "dec", "Objects, at the mean of their detections"),
     "object_filters": Kind("source", "ra", "dec", "Objects in each filter, at the mean of their detections"),
+    MARGIN: Kind("margin", "ra", "dec", "Objects around each pixel"),
     "orphans": Kind("source", "ra", "dec", "Measurements that belong to no object"),
 }
 """Of each dataset that is a HATS catalog. Light curves are filed under the object's place, so that none straddles two pixels."""
@@ -89,8 +92,20 @@ def write(version: Version, dataset: str) -> None:
     # Leaves are in the order of their cells, which is the order that hats sorts pixels into.
     lines = ["Norder,Npix", *(f"{leaf.order},{leaf.pixel}" for leaf in stored)]
     (folder / "partition_info.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_skymap(folder / "skymap.fits", [file for found in stored.values() for file in found])
+    if dataset != MARGIN:
+        write_skymap(folder / "skymap.fits", [file for found in stored.values() for file in found])
     _write_schemas(version, dataset, stored)
+
+
+def write_collection(version: Version) -> None:
+    """Write what makes objects and their margin one HATS collection: LSDB opens the version's folder itself."""
+    if not version.leaves("objects"):
+        return
+    values = {"obs_collection": "ezarchive", "hats_primary_table_url": "objects"}
+    if version.leaves(MARGIN):
+        values |= {"all_margins": MARGIN, "default_margin": MARGIN}
+    text = "#HATS collection\n" + "".join(f"{key}={value}\n" for key, value in values.items())
+    (version.folder / "collection.properties").write_text(text, encoding="utf-8")
 
 
 def properties(dataset: str, stored: dict[Leaf, tuple[StoredFile, ...]]) -> str:
@@ -120,7 +135,8 @@ def properties(dataset: str, stored: dict[Leaf, tuple[StoredFile, ...]]) -> str:
         "hats_max_rows": max(rows),
         "hats_max_bytes": max(nbytes),
         "hats_estsize": math.ceil(sum(nbytes) / 1024),
-        "hats_skymap_order": MAP_ORDER,
+        **({"hats_primary_table_url": "objects", "hats_margin_threshold": THRESHOLD_ARCSEC} if dataset == MARGIN else {}),
+        **({"hats_skymap_order": MAP_ORDER} if dataset != MARGIN else {}),
         "moc_sky_fraction": f"{math.fsum(4.0**-leaf.order / 12 for leaf in stored):.8f}",
         "hats_builder": "ezarchive",
         "hats_version": "v1.0",

@@ -2,10 +2,11 @@
 
 ::
 
-    store/<number>/manifest.json
+    store/<number>/manifest.json, collection.properties
                    <dataset>/hats.properties, properties, partition_info.csv, skymap.fits
                    <dataset>/dataset/_common_metadata, _metadata
-                   <dataset>/dataset/Norder=K/Dir=D/Npix=P/<file>.parquet      light_curve, objects, object_filters, orphans
+                   <dataset>/dataset/Norder=K/Dir=D/Npix=P/<file>.parquet      light_curve, objects, object_filters, orphans,
+                                                                               objects_margin
                    <dataset>/Norder=K/Npix=P/<file>.parquet                    sites, contents
                    unplaced/<file>.parquet
                    ambiguous.parquet aliases.parquet conservation.parquet
@@ -28,7 +29,10 @@ MANIFEST = "manifest.json"
 HATS_DATASETS = ("light_curve", "objects", "object_filters", "orphans")
 """The datasets that are HATS catalogs."""
 
-LEAF_DATASETS = (*HATS_DATASETS, "sites", "contents")
+MARGIN = "objects_margin"
+"""Objects around each leaf, for cross-matches: a HATS margin catalog."""
+
+LEAF_DATASETS = (*HATS_DATASETS, MARGIN, "sites", "contents")
 """The datasets whose files belong to leaves."""
 
 UNPLACED = "unplaced"
@@ -69,7 +73,7 @@ def leaf_folder(dataset: str, leaf: Leaf | None) -> str:
         raise InputError(
             f"dataset {dataset!r} of leaf {leaf!r}: must be one of {', '.join(LEAF_DATASETS)} with a leaf, or unplaced without"
         )
-    if dataset in HATS_DATASETS:
+    if dataset in (*HATS_DATASETS, MARGIN):
         return f"{dataset}/dataset/{hats_pixel(leaf)}"
     return f"{dataset}/Norder={leaf.order}/Npix={leaf.pixel}"
 

@@ -263,7 +263,7 @@ def test_killed_at_each_step(tmp_path, rng):
     assert done.returncode == 0, done.stderr
     steps = int(done.stdout)
     expected = contents(tmp_path / "clean" / "store")
-    for at in sorted({*range(1, steps + 1, max(1, steps // 6)), steps - 1, steps}):
+    for at in sorted({*range(1, steps + 1, max(1, steps // 4)), steps - 1, steps}):
         home = tmp_path / f"killed{at}"
         shutil.copytree(tmp_path / "clean" / "store" / "1", home / "store" / "1")
         assert run(home, at).returncode == -signal.SIGKILL

@@ -185,6 +185,8 @@ def test_a_torn_file_stops_it(tmp_path, nights):
     assert version.check(hashes=True) == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_in_processes_as_in_this_one(tmp_path, nights):
     version, _ = nights
     with Builder(tmp_path, version, 6, {}) as builder:
