@@ -156,14 +156,15 @@ def _periodogram(axes: Axes, search: Search) -> None:
     axes.set_ylim(0, 1.28 * top)
     axes.set_xlim(0, search.frequencies[-1])
     axes.plot([best], [search.power], "v", color=_FOUND, ms=6, clip_on=False)
+    chosen = 1 / search.period
+    same = abs(chosen / best - 1) < 0.25
     right = best > 0.7 * search.frequencies[-1]
     axes.annotate(
-        f"{1 / best:.6g} d", (best, search.power), xytext=(-7 if right else 7, 0), textcoords="offset points",
+        f"{search.period:.5g} d" if same else f"{1 / best:.4g} d", (best, search.power), xytext=(-7 if right else 7, 0), textcoords="offset points",
         ha="right" if right else "left", va="center", fontsize=8, color=_FOUND,
     )  # fmt: skip
     names = []
-    if search.doubled:
-        chosen = 1 / search.period
+    if not same:
         names.append((chosen, float(np.interp(chosen, x, height)), f"{search.period:.5g} d", _FOUND))
     names += [(peak.frequency, peak.power, peak.name, "0.25") for peak in search.peaks if peak.name and peak.power > _NAMED * search.power]
     _write_names(axes, names, [best])
