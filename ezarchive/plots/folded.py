@@ -160,7 +160,8 @@ def _periodogram(axes: Axes, search: Search) -> None:
     same = abs(chosen / best - 1) < 0.25
     right = best > 0.7 * search.frequencies[-1]
     axes.annotate(
-        f"{search.period:.5g} d" if same else f"{1 / best:.4g} d", (best, search.power), xytext=(-7 if right else 7, 0), textcoords="offset points",
+        f"{search.period:.5g} d" if same else f"{1 / best:.4g} d", (best, search.power),
+        xytext=(-7 if right else 7, 0), textcoords="offset points",
         ha="right" if right else "left", va="center", fontsize=8, color=_FOUND,
     )  # fmt: skip
     names = []
