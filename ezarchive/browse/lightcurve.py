@@ -15,6 +15,7 @@ from ezarchive import plots, sky
 from ezarchive.browse.catalog import Catalog
 from ezarchive.browse.catalogset import CatalogSet
 from ezarchive.browse.places import positions
+from ezarchive.catalogs.depths import search_factor
 from ezarchive.columns import suffix
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.plots.common import numbers
@@ -33,6 +34,7 @@ _FACTS = ("filter", "exptime", "obsdate", "seeing", "depth", "observatory", "tel
 _MORE = ("objname", "method", "frame_id", "run_id", "path", "target_img")
 _UNITS = {"exptime": u.s, "seeing": u.arcsec, "depth": u.mag}
 _NEAREST = 50
+_LEAST_AREA = 5
 _JD = 2400000.5
 
 
@@ -86,8 +88,9 @@ class LightCurve:
             One row a catalog, by time: ``status`` (``detected``, ``not detected``, ``outside``: the frame does not cover the place),
             ``separation``, ``ra``, ``dec``, ``coord`` (of the source, else of the position), ``filter exptime obsdate mjd jd`` (of the
             middle of the exposure, UTC) ``seeing depth observatory telname``, ``zp_err`` (of the first key), then each key with its own
-            error, its own zero point's error ``ZPERR_...`` and, for magnitudes, its 5-sigma limit there ``LIMIT_...``; then the rest of
-            the facts. Values of sources that are not there are masked.
+            error, its own zero point's error ``ZPERR_...`` and, for magnitudes, the limit there ``LIMIT_...`` (5 sigma, or the brightness
+            from which the search finds a star where that is brighter); then the rest of the facts. Values of sources that are not there
+            are masked.
 
         Raises
         ------
@@ -108,7 +111,7 @@ class LightCurve:
                 table[name] = _values([row.value(name) for row in rows], _unit(rows, name))
             if key.startswith("MAG"):
                 table[f"LIMIT_{measure}"] = _values([row.limit(key) for row in rows], u.mag)
-                table[f"LIMIT_{measure}"].info.description = "5-sigma limit around the place, else of the frame, where nothing was found"
+                table[f"LIMIT_{measure}"].info.description = "limit around the place, else of the frame, where nothing was found"
         first = f"ZPERR_{_measure(keys[0])}"
         table["zp_err"] = table[first].copy()
         table["zp_err"].info.description = f"error of the zero point of {keys[0]}"
@@ -148,7 +151,7 @@ class LightCurve:
         Returns
         -------
         figure, axes, table
-            Brighter is up; open triangles are 5-sigma limits of frames that cover the place and do not show the source. The table is
+            Brighter is up; open triangles are limits of frames that cover the place and do not show the source. The table is
             that of `extract_source_info`.
 
         Raises
@@ -225,20 +228,42 @@ class _Row:
         return float(getattr(getattr(value, "unmasked", value), "value", value))
 
     def limit(self, key: str) -> float:
-        """Return the limit of a measurement at the place, of its noise in the nearest sources, else of the frame."""
+        """Return the limit at the place: by the noise in the nearest sources, else the frame's; no fainter than what the search finds."""
         if self.status != "not detected":
             return np.nan
         table, stem = self.item.data, "UL5SKY" if key.startswith("MAGSKY") else "UL5"
         name = f"{stem}_{_measure(key)}"
         name = name if name in table.colnames else f"{stem}_APER"
+        found = np.nan
         if name in table.colnames and "ALPHA_J2000" in table.colnames:
             values = numbers(table[name])
             away = sky.separation(numbers(table["ALPHA_J2000"]), numbers(table["DELTA_J2000"]), *self.place)
             good = np.flatnonzero(np.isfinite(values) & np.isfinite(away))
             if good.size:
-                return float(np.median(values[good[np.argsort(away[good], kind="stable")[:_NEAREST]]]))
+                found = float(np.median(values[good[np.argsort(away[good], kind="stable")[:_NEAREST]]]))
         depth = self.info["depth"]
-        return np.nan if depth is None or not key.startswith("MAGSKY") else float(depth)
+        if np.isnan(found) and depth is not None and key.startswith("MAGSKY"):
+            found = float(depth)
+        return found - 2.5 * np.log10(np.fmax(self._search_factor(_place_of(name)), 1.0))
+
+    def _search_factor(self, place: int) -> float:
+        """Return how much brighter than 5 sigma in an aperture a star must be to be found; NaN where the search is not known."""
+        item, table, frame = self.item, self.item.data, self.item.frame
+        scale = None if frame is None else frame.pixel_scale
+        diameter = item.apertures[place] if place < len(item.apertures) else None
+        if not scale or not diameter or not self.info["seeing"] or "DETECT_THRESH" not in table.colnames or not len(table):
+            return np.nan
+        asked = item._stored.get("parameters") or {}
+        threshold = float(np.nanmedian(numbers(table["DETECT_THRESH"])))
+        smoothed = item.method == "sex" and bool(asked.get("convolve", True))
+        area = asked.get("detect_minarea") or _LEAST_AREA
+        return float(search_factor(threshold, area, self.info["seeing"] / scale, diameter / scale, smoothed=smoothed))
+
+
+def _place_of(name: str) -> int:
+    """Return the place of the aperture in a column's name."""
+    tail = name.rpartition("_")[2]
+    return int(tail) if tail.isdigit() else 0
 
 
 def _one_place(ra: Any, dec: Any) -> tuple[float, float]:

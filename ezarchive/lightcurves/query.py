@@ -182,14 +182,20 @@ def _of_object(archive: Archive, number: int, asked: _Asked) -> tuple[LightCurve
 def _object(archive: Archive, number: int) -> tuple[int, float, float]:
     """Return the object behind an id, which may be that of an object which became another, and its mean place."""
     try:
-        (alias,) = _columns(archive.sql("SELECT max(object_id) AS object_id FROM aliases WHERE old_id = ?", [number]))
-        number = alias[0] if alias[0] is not None else number
-        ra, dec = _columns(archive.sql("SELECT ra, dec FROM objects WHERE object_id = ?", [number]))
+        found = _place_of(archive, number)
+        if found is None:
+            (now,) = _columns(archive.sql("SELECT object_id FROM aliases WHERE old_id = ?", [number]))
+            found = _place_of(archive, now[0]) if now else None
     except SQLError as err:
         raise QueryError(f"object {number}: this archive has no objects; `ezarchive associate` makes them") from err
-    if not ra:
+    if found is None:
         raise QueryError(f"object {number}: there is no such object; SELECT object_id FROM cone(ra, dec, radius) tells those of a place")
-    return number, float(ra[0]), float(dec[0])
+    return found
+
+
+def _place_of(archive: Archive, number: int) -> tuple[int, float, float] | None:
+    ra, dec = _columns(archive.sql("SELECT ra, dec FROM objects WHERE object_id = ?", [number]))
+    return (number, float(ra[0]), float(dec[0])) if ra else None
 
 
 def _columns(result: QueryResult) -> list[list[Any]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import astropy.units as u
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ezarchive import Archive
 from ezarchive.catalogs.curvetable import LightCurveTable
+from ezarchive.catalogs.result import QueryResult
 from ezarchive.columns import LIGHT_CURVE
 from ezarchive.errors import InputError, QueryError, UnknownNameError
+from ezarchive.lightcurves.query import _object
 from ezarchive.plots.common import numbers
 
 EMPTY = (326.25, -77.2622)
@@ -146,7 +149,7 @@ def associated(toy, tmp_path_factory):
 
 
 def test_an_object_by_its_number(associated):
-    found = associated.sql("SELECT object_id, ra, dec, n_det FROM objects ORDER BY n_det DESC, object_id")
+    found = associated.sql("SELECT object_id, ra, dec, n_det FROM objects ORDER BY n_det DESC, object_id LIMIT 3")
     for row in found:
         table = associated.light_curve(row.object_id)
         assert isinstance(table, LightCurveTable)
@@ -164,7 +167,7 @@ def test_an_object_by_its_number(associated):
 
 
 def test_limits_of_an_object(associated):
-    for row in associated.sql("SELECT object_id, ra, dec FROM objects"):
+    for row in associated.sql("SELECT object_id, ra, dec FROM objects ORDER BY n_det LIMIT 3"):
         table = associated.light_curve(row.object_id, limits=True)
         assert len({*np.asarray(table["frame_id"])}) == len(table) <= 6
         assert set(np.asarray(table["object_id"])) == {row.object_id}
@@ -187,3 +190,19 @@ def test_filters_and_apertures_of_an_object(associated):
 def test_an_object_that_does_not_exist_is_told(associated):
     with pytest.raises(QueryError, match="object 12345: there is no such object"):
         associated.light_curve(12345)
+
+
+class _Answers:
+    """An archive that knows one object, which another became."""
+
+    def sql(self, query, parameters):
+        rows = {"objects": {7: (10.0, 20.0)}, "aliases": {5: (7,)}}["objects" if "objects" in query else "aliases"].get(parameters[0])
+        names = ["ra", "dec"] if "objects" in query else ["object_id"]
+        return QueryResult(pa.table({name: [] if rows is None else [rows[place]] for place, name in enumerate(names)}))
+
+
+def test_an_id_that_became_another_object_is_followed():
+    assert _object(_Answers(), 7) == (7, 10.0, 20.0)
+    assert _object(_Answers(), 5) == (7, 10.0, 20.0)
+    with pytest.raises(QueryError, match="object 6: there is no such object"):
+        _object(_Answers(), 6)
