@@ -9,8 +9,9 @@
               dataset/_metadata                the footers of all files, while each pixel has one and they are few
               dataset/Norder=K/Dir=D/Npix=P/   a folder of files: hats_npix_suffix=/
 
-``collection.properties`` beside the datasets makes objects and their margin (`ezarchive.store.margins`) one collection, so that LSDB opens the
-version's folder itself and matches across the borders of pixels. Nothing is written that changes from one time to the next: equal versions are equal bytes. ``hats`` itself is not needed.
+``collection.properties`` beside the datasets makes objects and their margin (`ezarchive.store.margins`) one collection, so that LSDB
+opens the version's folder itself and matches across the borders of pixels. Nothing is written that changes from one time to the next:
+equal versions are equal bytes. ``hats`` itself is not needed.
 
 References
 ----------

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pyarrow as pa
 import pytest
+from storetables import objects, publish, split
 
 from ezarchive.sky import cell_of, separation
 from ezarchive.store.build import Builder
@@ -14,7 +15,6 @@ from ezarchive.store.margins import THRESHOLD_ARCSEC
 from ezarchive.store.paths import MARGIN
 from ezarchive.store.tree import Leaf, Tree, border_cells
 from ezarchive.store.version import Version
-from storetables import objects, publish, split
 
 
 def along_borders(rng, tree, n=60):
