@@ -32,6 +32,10 @@ BYTES_EACH = 0.7e9
 """Memory that one leaf takes, however many rows it has."""
 
 
+FEW_ROWS = 5_000_000
+"""Rows that are written before other processes have started."""
+
+
 class Counts(NamedTuple):
     """What became of a leaf's rows."""
 
@@ -81,7 +85,7 @@ def compact(
     calibration : pyarrow.Table, optional
         `CALIBRATION` of catalogs whose rows are calibrated anew, see `calibrated`.
     workers : int, optional
-        Processes; by default one a core, as memory allows.
+        Processes; by default one a core, as memory allows, and this one alone for few rows.
     memory_gb : float, optional
         Memory for all of them together.
 
@@ -104,6 +108,8 @@ def compact(
         for own in [_own(version, leaf, pairs)]
     ]
     count = min(pool.worker_count(workers, bytes_each=BYTES_EACH, memory_gb=memory_gb), max(len(tasks), 1))
+    if workers is None and sum(version.rows("light_curve", task.leaf) for task in tasks) < FEW_ROWS:
+        count = 1
     found: list[tuple[tuple[Change, ...], Counts]] = []
     for _, result in pool.run(_compact_task, tasks, count):
         if isinstance(result, Exception):
