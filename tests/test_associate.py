@@ -11,6 +11,7 @@ import surveys
 from surveys import Survey
 
 from ezarchive import Archive
+from ezarchive.association import reading, summaries, units, writing
 from ezarchive.database import stores
 from ezarchive.errors import CatalogError, ConfigError, InputError, LockedError
 from ezarchive.files import Lock
@@ -318,6 +319,19 @@ def test_an_archive_without_catalogs_has_no_store(survey: Survey):
     assert report.version is None
     assert "no store: up to date" in str(report)
     assert not survey.archive.compact().changed
+
+
+def test_small_steps_give_the_same_bytes(survey: Survey, rng, monkeypatch: pytest.MonkeyPatch):
+    surveys.epochs(survey, rng, 8, 200, half=0.02)
+    survey.catalog(survey.frame(150, 20, surveys.MJD), [np.nan, 150.0], [np.nan, 20.0], [100.0, 100.0])
+    survey.archive.associate(progress=False)
+    whole = contents(survey.archive)
+    for module, name, value in (
+        (units, "UNIT_ROWS", 60), (reading, "TASK_ROWS", 200), (writing, "CHUNK_ROWS", 64), (summaries, "CHUNK_ROWS", 100)
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    survey.archive.associate(rebuild=True, progress=False)
+    assert contents(survey.archive) == whole
 
 
 @pytest.mark.slow
