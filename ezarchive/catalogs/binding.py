@@ -83,6 +83,7 @@ class Binder:
         self._source = source
         self._measured = Measured(connection, source, home, ellipses=ellipses)
         self._again: Callable[[], None] | None = None
+        self._defined: dict[str, str] = {}
         self.store = StoreViews(connection, stored)
         self.read: dict[str, pa.Table] = {}
         for view in SUMMARIES:
@@ -121,7 +122,10 @@ class Binder:
         self.read, self._again = {}, None
 
     def _define(self, view: str, query: str) -> None:
-        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {query}")
+        if self._defined.get(view) != query:  # what differs from query to query is in variables, so far as it can be
+            self._defined.pop(view, None)
+            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {query}")
+            self._defined[view] = query
 
     def _needed(self, links: Links, view: str, asked: Asked) -> list[int] | None:
         """Return the catalogs that meet the query's conditions, None: all."""

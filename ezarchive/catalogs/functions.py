@@ -6,6 +6,7 @@ searched for an object and do not show it. DuckDB could not leave out files by t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ class Rewriter:
                 continue
             own = [part for part in place.conditions if _is_of(part, alias)]
             if own:
-                node = {**_template(self._connection), "from_table": table, "where_clause": _all(own)}
+                node = {**_template(self._connection, _CONDITION), "from_table": table, "where_clause": _all(own)}
                 node["select_list"] = [{**node["select_list"][0], "column_names": [alias, OBJECT]}]
                 return self._rows(node)
         return None
@@ -109,7 +110,7 @@ class Rewriter:
         if table.get("type") == "SUBQUERY" and not table.get("column_name_alias"):
             rows = self._rows(table["subquery"]["node"])
         elif table.get("type") == "BASE_TABLE" and len(table_path(table)) == 1 and any(_is_named(table, entry) for entry in self._ctes):
-            rows = self._rows({**_template(self._connection), "from_table": table, "select_list": [_star(self._connection)]})
+            rows = self._rows({**_template(self._connection, _STAR), "from_table": table})
         else:
             return
         if rows is not None:
@@ -135,7 +136,9 @@ class Rewriter:
         self._names.append(name)
         self._connection.register(name, rows)
         self.answered[name] = rows
-        return trees.parsed(self._connection, f"SELECT * FROM temp.main.{name}")["statements"][0]["node"]
+        node = copy.deepcopy(_template(self._connection, "SELECT * FROM temp.main._asked"))
+        node["from_table"] |= {"table_name": name, "qualified_name": {"path": ["temp", "main", name]}}
+        return node
 
     def _select(self, rows: pa.Table) -> Node:
         return self._register(rows)
@@ -231,9 +234,12 @@ def _all(conditions: Sequence[Node]) -> Node:
     return {"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "children": list(conditions)}
 
 
-def _template(connection: duckdb.DuckDBPyConnection) -> Node:
-    return trees.parsed(connection, "SELECT a.b FROM c WHERE true")["statements"][0]["node"]
+def _template(connection: duckdb.DuckDBPyConnection, sql: str) -> Node:
+    if sql not in _TEMPLATES:
+        _TEMPLATES[sql] = trees.parsed(connection, sql)["statements"][0]["node"]
+    return _TEMPLATES[sql]
 
 
-def _star(connection: duckdb.DuckDBPyConnection) -> Node:
-    return trees.parsed(connection, "SELECT * FROM c")["statements"][0]["node"]["select_list"][0]
+_TEMPLATES: dict[str, Node] = {}
+_CONDITION = "SELECT a.b FROM c WHERE true"
+_STAR = "SELECT * FROM c"

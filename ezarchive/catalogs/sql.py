@@ -137,6 +137,7 @@ class Engine:
         self._connection = connect(self.limits.memory_gb)
         for macro in views.MACROS:
             self._connection.execute(macro)
+        self._loaded: dict[str, tuple[str, ...] | None] = dict.fromkeys(_KEYS)
         for table in _KEYS:
             self._connection.register(table, source.empty(table))
         self._binder = Binder(self._connection, source, self.home, ellipses=ellipses, stored=stored, from_store=from_store)
@@ -225,11 +226,12 @@ class Engine:
         for table, keys in _KEYS.items():
             names = self._source.names(table)
             named = named_columns(sql, checked.tree, table, names)
-            if named is None:
-                rows = self._source.empty(table)
-            else:
-                rows = self._source.read(table, [name for name in names if name in named or name in keys])
+            columns = None if named is None else tuple(name for name in names if name in named or name in keys)
+            if self._loaded[table] == columns:
+                continue
+            rows = self._source.empty(table) if columns is None else self._source.read(table, columns)
             self._connection.register(table, rows)
+            self._loaded[table] = columns
 
     def _wanted(self, view: str, asked: Asked, rewriter: Rewriter | None) -> Wanted:
         """Return which objects a query can need of a view; what the view is joined with is answered for that."""

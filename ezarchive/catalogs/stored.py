@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import duckdb
 import numpy as np
@@ -78,6 +78,7 @@ class StoreViews:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, stored: Stored | None) -> None:
         self._connection, self._stored = connection, stored
+        self._variables: dict[str, Any] = {}
         self._aliases = TABLES_EMPTY["aliases"] if stored is None else stored.version.aliases()
         tables = {"aliases": self._aliases, "ambiguous": TABLES_EMPTY["ambiguous"] if stored is None else stored.version.ambiguous()}
         for name, table in tables.items():
@@ -106,7 +107,7 @@ class StoreViews:
             return f"SELECT {nulls(SUMMARIES[view])} WHERE false"
         conditions = [self._of_ids(view, "s.object_id", wanted.ids)]
         if wanted.cone is not None:
-            conditions.append(_between("s._healpix_29", ranges_of_cone(*wanted.cone, margin_deg=1e-6), shift=1))
+            conditions.append(self._between(f"{view}_cells", "s._healpix_29", ranges_of_cone(*wanted.cone, margin_deg=1e-6), shift=1))
         return _select(_cells(SUMMARIES[view], {}), variable, conditions)
 
     def light_curve(self, wanted: Wanted) -> list[str]:
@@ -131,7 +132,9 @@ class StoreViews:
         cells = _cells(LIGHT_CURVE, {"object_id": object_id, **_DERIVED})
         conditions = [self._of_ids("light_curve", "s.object_id", self._with_old(wanted.ids))] if owned else []
         if wanted.cone is not None and ranges is not None:
-            conditions.append(_between("s.object_id", ranges) if owned else _between("s._healpix_29", ranges, shift=1))
+            conditions.append(
+                self._between("cone", "s.object_id", ranges) if owned else self._between("cone_cells", "s._healpix_29", ranges, shift=1)
+            )
         if self._stored is not None and len(self._stored.left_out):
             conditions.append("s.catalog_id NOT IN (SELECT catalog_id FROM temp.main._left_out)")
         join = "LEFT JOIN temp.main.aliases a ON s.object_id = a.old_id" if owned and len(self._aliases) else ""
@@ -160,14 +163,29 @@ class StoreViews:
     def _files(self, label: str, paths: Sequence[Path]) -> str:
         if not paths:
             return ""
-        self._connection.execute(f"SET VARIABLE _store_{label} = ?", [[str(path) for path in paths]])
+        self._set(f"_store_{label}", [str(path) for path in paths])
         return f"_store_{label}"
+
+    def _set(self, name: str, value: Any) -> None:
+        if self._variables.get(name) != value:
+            self._connection.execute(f"SET VARIABLE {name} = ?", [value])
+            self._variables[name] = value
+
+    def _between(self, label: str, column: str, ranges: Sequence[Range], *, shift: int = 0) -> str:
+        """Return a condition by which DuckDB leaves out row groups: from the first range to the last one."""
+        if not ranges:
+            return "false"
+        self._set(f"_low_{label}", ranges[0].low >> shift)
+        self._set(f"_high_{label}", (ranges[-1].high - 1) >> shift)
+        return f"{column} BETWEEN getvariable('_low_{label}') AND getvariable('_high_{label}')"
 
     def _of_ids(self, label: str, column: str, ids: NDArray[np.int64] | None) -> str:
         if ids is None:
             return ""
         if not len(ids):
             return "false"
+        if len(ids) == 1:
+            return self._between(label, column, [Range(int(ids[0]), int(ids[0]) + 1)])
         if len(ids) <= _LISTED:
             return f"{column} IN ({', '.join(map(str, ids.tolist()))})"
         self._connection.register(f"_wanted_{label}", pa.table({"object_id": ids}))
@@ -184,11 +202,6 @@ def _ranges(wanted: Wanted | None, margin_deg: float) -> list[Range] | None:
         cells = np.unique(ids >> shift).tolist()
         return merged([Range(cell << shift, (cell + 1) << shift) for cell in cells])
     return ranges_of_cone(*wanted.cone, margin_deg=margin_deg) if wanted.cone is not None else None
-
-
-def _between(column: str, ranges: Sequence[Range], *, shift: int = 0) -> str:
-    """Return a condition by which DuckDB leaves out row groups: from the first range to the last one."""
-    return f"{column} BETWEEN {ranges[0].low >> shift} AND {(ranges[-1].high - 1) >> shift}" if ranges else "false"
 
 
 def _select(cells: str, variable: str, conditions: Sequence[str], join: str = "") -> str:
