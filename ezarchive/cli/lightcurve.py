@@ -38,7 +38,7 @@ _PICTURES = (".png", ".pdf", ".svg")
 @click.option("--bjd", is_flag=True, help="Also BJD_TDB.")
 @click.option("--heliocentric", is_flag=True, help="Also HJD (UTC).")
 @click.option("--bin", "bin_", metavar="night|DAYS", help="Means over nights, or over bins of so many days.")
-@click.option("--period", type=float, metavar="DAYS", help="Sorted by the phase of this period.")
+@click.option("--period", type=float, metavar="DAYS", help="Sorted by the phase of this period, and drawn folded.")
 @click.option(
     "-o",
     "--output",
@@ -64,7 +64,7 @@ def lightcurve(home: Path, ra: str, dec: str | None, output: Path | None, form: 
     folded = table if period is None else table.fold(period)
     show(as_result(folded[[column for column in CURVE_COLUMNS if column in folded.colnames]] if form == "table" else folded), form)
     if output is not None:
-        _write(table, output, str(position), **star)
+        _write(table, output, str(position), period, **star)
         click.echo(f"{output}: written", err=True)
 
 
@@ -83,10 +83,13 @@ def _width(text: str) -> str | float:
         raise InputError(f"--bin {text!r}: must be night or a number of days") from err
 
 
-def _write(table: Any, path: Path, title: str, *, name: str | None, observer: str | None) -> None:
+def _write(table: Any, path: Path, title: str, period: float | None, *, name: str | None, observer: str | None) -> None:
     from ezarchive import plots  # noqa: PLC0415  the command line must start fast
 
-    if path.suffix.lower() in _PICTURES:
+    if path.suffix.lower() not in _PICTURES:
+        table.write(path, name=name, observer=observer)
+    elif period is None:
         plots.save(table.plot(title=name or title), path)
     else:
-        table.write(path, name=name, observer=observer)
+        time = "bjd_tdb" if "bjd_tdb" in table.colnames else "mjd_mid"
+        plots.save(plots.folded(table, period, title=name or title, time=time), path)

@@ -60,6 +60,8 @@ def test_files(home, star, tmp_path):
     for name in ("curve.png", "curve.csv", "curve.ecsv", "curve.vot", "curve.parquet"):
         assert f"{tmp_path / name}: written" in run("lightcurve", home, *star, "--limits", "-o", tmp_path / name)
         assert (tmp_path / name).stat().st_size > 500
+    run("lightcurve", home, *star, "--period", "0.5", "--bjd", "-o", tmp_path / "folded.png")
+    assert (tmp_path / "folded.png").read_bytes().startswith(b"\x89PNG")
     run("lightcurve", home, *star, "-o", tmp_path / "star.aavso", "--name", "SS Cyg", "--observer", "ABC")
     assert (tmp_path / "star.aavso").read_text().startswith("#TYPE=Extended\n#OBSCODE=ABC\n")
 
