@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 
 from ezarchive.catalogs import depths, views
 from ezarchive.database import stores, tables, zeropoints
@@ -74,7 +73,7 @@ class Sources(NamedTuple):
         return [stores.StoredCatalog(number, counts.get(number, 0), text) for number, text in pairs]
 
 
-def find(conn: sa.Connection, aperture: float, *, rebuild: bool = False) -> Sources:
+def find(conn: Any, aperture: float, *, rebuild: bool = False) -> Sources:
     """Compare the catalogs that light curves use with those in the store.
 
     Parameters
