@@ -206,7 +206,8 @@ class LightCurveTable(QTable):
         path : path
             ``.ecsv``, ``.csv``, ``.fits``, ``.vot`` (or ``.xml``), ``.parquet``, or ``.aavso``; the file appears whole or not at all.
         format : str, optional
-            ``ecsv``, ``csv``, ``fits``, ``votable``, ``parquet`` or ``aavso``, where the suffix does not tell.
+            ``ecsv``, ``csv``, ``fits``, ``votable``, ``parquet`` or ``aavso``, where the suffix does not tell; astropy's own formats with
+            a dot in their name (``ascii.latex``) go to ``Table.write`` with all arguments.
         name, observer : str, optional
             Of ``aavso`` (AAVSO extended file format), which must have them: the star's name, and the observer's code.
         **aavso
@@ -222,6 +223,10 @@ class LightCurveTable(QTable):
         InputError
             If the format is none of these, or an argument is missing.
         """
+        if format is not None and "." in format:
+            super().write(path, format=format, **aavso)
+            return Path(path)
+        aavso.pop("overwrite", None)  # astropy's word: what is there is replaced in any case
         return curveexport.write(self, Path(path), format, name=name, observer=observer, **aavso)
 
     def _time(self, time: str | None) -> str:

@@ -237,3 +237,14 @@ def test_written_and_read(tmp_path, suffix):
     assert [str(kind) for kind in found["kind"]] == ["detection", "detection", "limit"]
     if suffix != "csv":
         assert found["flux_limit"].unit == u.ct / u.s
+
+
+def test_astropy_writes_its_own_formats(tmp_path):
+    table = curve([1.0, 2.0], 5.0)
+    path = tmp_path / "curve.txt"
+    assert table.write(path, format="ascii.ecsv") == path
+    with pytest.raises(OSError, match="already exists"):
+        table.write(path, format="ascii.ecsv")
+    table.write(path, format="ascii.ecsv", overwrite=True)
+    assert len(QTable.read(path, format="ascii.ecsv")) == 2
+    assert table.write(tmp_path / "curve.ecsv", overwrite=True).exists()
