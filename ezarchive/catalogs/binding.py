@@ -89,7 +89,7 @@ class Binder:
         for view in SUMMARIES:
             self._define(view, self.store.summary(view, Wanted()))
         for view in MEASURED:
-            self._define(view, self._measured.text(view, NOTHING))
+            self._define(view, self._measured.text(view, NOTHING, named=False))
 
     def bind(self, view: str, asked: Asked, wanted: Wanted) -> None:
         """Make a view over what a query can need of it.

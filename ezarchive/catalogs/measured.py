@@ -53,7 +53,7 @@ class Measured:
             found = self._circles(found, diameter, notes)
         return found.filter(pc.is_valid(found["place"]))
 
-    def text(self, view: str, links: pa.Table, *, by_name: bool = False) -> str:
+    def text(self, view: str, links: pa.Table, *, by_name: bool = False, named: bool = True) -> str:
         """Return the query behind a view.
 
         Parameters
@@ -64,6 +64,8 @@ class Measured:
             The catalogs; they are registered for the view.
         by_name : bool
             The footer of each file is read first, for the columns that it has.
+        named : bool
+            False: no query names the view, so that it need not have the columns of every aperture.
         """
         self._connection.register(f"_selected_{view}", links)
         light_curve = view == "light_curve"
@@ -77,6 +79,8 @@ class Measured:
             groups.append(group)
         if light_curve:
             return views.light_curve(groups)
+        if not named:
+            return views.measurements(groups, 1)
         known = self._source.read("catalogs", ["apertures", "method"])
         most = pc.max(pc.list_value_length(known["apertures"])).as_py() or 1
         return views.measurements(groups, most, pc.unique(known["method"]).to_pylist())

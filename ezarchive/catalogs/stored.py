@@ -101,13 +101,14 @@ class StoreViews:
 
     def summary(self, view: str, wanted: Wanted) -> str:
         """Return the query behind ``objects`` or ``object_filters``, of the files that can matter."""
-        paths = [] if self._stored is None else self._stored.version.paths(view, _ranges(wanted, DRIFT_ARCSEC / 3600))
+        ranges = _ranges(wanted, DRIFT_ARCSEC / 3600)
+        paths = [] if self._stored is None else self._stored.version.paths(view, ranges)
         variable = self._files(view, paths)
         if not variable:
             return f"SELECT {nulls(SUMMARIES[view])} WHERE false"
         conditions = [self._of_ids(view, "s.object_id", wanted.ids)]
-        if wanted.cone is not None:
-            conditions.append(self._between(f"{view}_cells", "s._healpix_29", ranges_of_cone(*wanted.cone, margin_deg=1e-6), shift=1))
+        if wanted.cone is not None and ranges is not None:
+            conditions.append(self._between(f"{view}_cells", "s._healpix_29", ranges, shift=1))
         return _select(_cells(SUMMARIES[view], {}), variable, conditions)
 
     def light_curve(self, wanted: Wanted) -> list[str]:

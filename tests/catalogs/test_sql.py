@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,34 @@ def test_an_aperture_that_is_absent_is_told_with_those_that_are_there(archive: A
         notes = engine.query("SELECT * FROM light_curve", aperture=6).notes
         assert notes == ("(2 of 2 catalogs have no aperture of 6 arcsec and give no rows; all have 5)",)
         assert engine.query("SELECT * FROM light_curve", aperture=5).notes == ()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT a.x * b.x FROM range(1000000000) a(x), range(1000000000) b(x)",
+        "WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t",
+        "SELECT count(*) FROM range(10000000) a(x) JOIN range(10000000) b(y) ON x % 7 = y % 7",
+        "SELECT sum(x) FROM range(100000000000000) t(x) WHERE sqrt(x) < -1",
+    ],
+)
+def test_what_never_ends_is_stopped(tmp_path: Path, sql: str) -> None:
+    with Engine({}, {}, tmp_path, SQLSettings(timeout_seconds=0.5, memory_gb=0.1)) as engine:
+        started = time.monotonic()
+        with pytest.raises(SQLError, match="stopped after 0.5 s|needs more than 0.1 GB"):
+            engine.query(sql)
+        assert time.monotonic() - started < 8
+        assert engine.query("SELECT 42 AS x")[0] == (42,)
+
+
+def test_a_result_that_outgrows_its_memory_is_refused(tmp_path: Path) -> None:
+    with Engine({}, {}, tmp_path, SQLSettings(timeout_seconds=30, memory_gb=0.02)) as engine:
+        with pytest.raises(SQLError, match="needs more than 0.02 GB"):
+            engine.query("SELECT x, x + 1 FROM range(100000000) t(x)")
+        assert len(engine.query("SELECT x FROM range(1000) t(x)")) == 1000
+
+
+def test_threads_share_an_engine(tmp_path: Path) -> None:
+    with Engine({"frame_id": list(range(100))}, {}, tmp_path) as engine, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: engine.query("SELECT count(*) AS n FROM frames WHERE frame_id < ?", [n])[0].n, range(100)))
+    assert found == list(range(100))
