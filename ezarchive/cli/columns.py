@@ -25,6 +25,10 @@ FAMILIES: dict[str, tuple[str, tuple[stored.Column, ...]]] = {
         (*stored.calibrated("AUTO"), *stored.calibrated("APER"), *stored.calibrated("ELIP")),
     ),
     "light_curve": ("one point of a light curve (SQL: light_curve)", stored.LIGHT_CURVE),
+    "object": ("one object (SQL: objects)", stored.OBJECT),
+    "object_filter": ("one object in one filter (SQL: object_filters)", stored.OBJECT_FILTER),
+    "ambiguous": ("two objects that share a place (SQL: ambiguous)", stored.AMBIGUOUS),
+    "alias": ("an id that is another one now (SQL: aliases)", stored.ALIAS),
 }
 """Family -> what its rows are, and its columns."""
 

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 import ezarchive
-from ezarchive.cli import sqlshell
 from ezarchive.cli.common import boundary, cli, home_argument
+from ezarchive.cli.sqlshell import run as run_shell
+from ezarchive.cli.sqlshell import show, write
 from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.errors import InputError
 
@@ -35,10 +36,10 @@ def sql(home: Path, query: str | None, form: str | None, output: Path | None, **
         raise InputError("--output: needs a QUERY")
     with ezarchive.Archive.open(home, write=False) as archive:
         if query is None:
-            sys.exit(sqlshell.run(archive, form or "table", options))
+            sys.exit(run_shell(archive, form or "table", options))
         result = archive.sql(query, **options)
         if output is None:
-            sqlshell.show(result, form or "table")
+            show(result, form or "table")
         else:
-            sqlshell.write(result, output, form)
+            write(result, output, form)
             click.echo(f"{output}: {len(result)} rows")
