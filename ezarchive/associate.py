@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from tqdm import tqdm
 
 from ezarchive import pool
-from ezarchive.association import conservation, deciding, identities, reading, scratch, sources, summaries, units, writing
+from ezarchive.association import conservation, deciding, dividing, identities, reading, scratch, sources, summaries, units, writing
 from ezarchive.association.report import AssociateReport
 from ezarchive.database import stores
 from ezarchive.errors import ConfigError, StoreError
@@ -23,7 +24,7 @@ from ezarchive.store import build
 from ezarchive.store import compact as compaction
 from ezarchive.store.build import Builder
 from ezarchive.store.paths import store_folder
-from ezarchive.store.tree import MAX_ORDER, Leaf
+from ezarchive.store.tree import Leaf
 from ezarchive.store.version import Version, published
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ MEMORY_GB = 2.0
 
 _BYTES_EACH = 0.8e9
 _FEW_ROWS = 1_000_000
+_MOST_FILES = 50
 _FIXED = ("radius", "min_nights", "aperture")
 
 
@@ -91,6 +93,8 @@ def associate(
     started = time.monotonic()
     pool.worker_count(workers, memory_gb=memory_gb)
     with Lock(archive.home / LOCK_NAME, what="associate"):
+        with archive.database.begin():  # one that cannot be written is told before the work
+            pass
         with archive.database.connect() as conn:
             number = stores.current(conn) or 0
             stored = stores.stored(conn)
@@ -218,11 +222,12 @@ class _Work:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, function: Callable[[Any], Any], tasks: Iterable[Any], label: str) -> Iterator[Any]:
-        """Yield what a function makes of each task."""
+        """Yield what a function makes of each task, as they are done."""
         hidden = None if self.progress is None else not self.progress
-        results = pool.run(function, tasks, self._count())
+        tasks = list(tasks)
+        results = pool.run(function, tasks, max(1, min(self._count(), len(tasks))))
         try:
-            for _, result in tqdm(results, desc=label, disable=hidden):
+            for _, result in tqdm(results, desc=label, total=len(tasks), disable=hidden):
                 if isinstance(result, Exception):
                     raise result
                 yield result
@@ -293,8 +298,8 @@ class _Work:
         self.new, self.merged = len(minted), len(merged)
         if len(merged):
             self._merge(builder, merged)
-        _divide(builder, decided, self.archive.settings.associate.rows_per_partition)
-        self.touched = _divided(self.touched, builder)
+        dividing.divide(builder, decided, self.archive.settings.associate.rows_per_partition)
+        self.touched = dividing.present_leaves(self.touched, builder)
         for written in self._run(writing.write, writing.tasks(builder.current(), builder.writer, decided, aliases), "write"):
             builder.apply(written.changes)
             self._touch(written.leaf, written.objects)
@@ -304,9 +309,7 @@ class _Work:
             self._touch(builder.tree.leaves[index], others[places == index])
         withdrawn = tuple(leaf for leaf, objects in self.touched.items() if objects is None) if len(self.found.drop) else ()
         builder.apply(writing.renew_sites(builder.current(), builder.writer, withdrawn))
-        for part in read:
-            if part.unplaced is not None:
-                builder.unplaced(scratch.read(part.unplaced))
+        self._unplaced(builder, [scratch.read(part.unplaced) for part in read if part.unplaced is not None])
         builder.set_aliases(identities.alias_table(aliases))
         builder.set_ambiguous(identities.ambiguous_table(version.ambiguous(), [one.pairs for one in decided], aliases))
         self.ambiguous = ambiguous
@@ -323,6 +326,14 @@ class _Work:
             for view in [units.View.of(unit)]
         )  # fmt: skip
         return sorted(self._run(deciding.decide, tasks, "associate"), key=lambda one: one.unit.cells)
+
+    def _unplaced(self, builder: Builder, parts: list[pa.Table]) -> None:
+        """Add the rows without a position; what nights have left behind is made one file now and then."""
+        for part in parts:
+            builder.unplaced(part)
+        version = builder.current()
+        if len(version.files_of("unplaced")) > _MOST_FILES and version.rows("unplaced") < _FEW_ROWS:
+            builder.replace(None, "unplaced", version.read("unplaced"))
 
     def _merge(self, builder: Builder, merged: np.ndarray) -> None:
         """Give the stored rows of objects that are another one now to that one."""
@@ -369,32 +380,3 @@ def _renamed(one: deciding.Decided, merged: np.ndarray) -> deciding.Decided:
     """Give the rows that a unit gave to an object the id that this has in the end."""
     found = writing.renamed(one.rows, merged) if len(merged) and one.rows is not None else None
     return one if found is None else one._replace(cells=found[0], counts=found[1])
-
-
-def _divide(builder: Builder, decided: list[deciding.Decided], limit: int) -> None:
-    """Divide the leaves that are to have too many rows with objects, or orphans (which are held in memory at once)."""
-    cells = np.concatenate([np.empty(0, np.int64), *(one.cells for one in decided)])
-    rows = np.concatenate([np.empty(0, np.int64), *(one.counts for one in decided)])
-    lonely = np.concatenate([np.empty(0, np.int64), *(one.orphan_cells for one in decided)])
-    alone = np.concatenate([np.empty(0, np.int64), *(one.orphan_counts for one in decided)])
-    waiting = list(builder.tree.leaves)
-    while waiting:
-        leaf = waiting.pop()
-        if leaf.order >= MAX_ORDER:
-            continue
-        low, high = (cell >> reading.BORDER_SHIFT for cell in leaf.cells)
-        count = builder.current().rows("light_curve", leaf) + rows[(cells >= low) & (cells < high)].sum()
-        if count > limit or alone[(lonely >= low) & (lonely < high)].sum() > max(limit // 4, 1000):
-            waiting += builder.divide(leaf)
-
-
-def _divided(touched: Mapping[Leaf, np.ndarray | None], builder: Builder) -> dict[Leaf, np.ndarray | None]:
-    """Return what was touched by the leaves that there are now."""
-    found: dict[Leaf, np.ndarray | None] = {}
-    for leaf, objects in touched.items():
-        if objects is not None or leaf in builder.tree.leaves:
-            found[leaf] = objects
-            continue
-        low, high = leaf.cells
-        found |= {part: None for part in builder.tree.leaves if low <= part.cells[0] < high}
-    return found
