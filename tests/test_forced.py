@@ -11,7 +11,7 @@ from astropy.table import QTable
 
 from ezarchive import AperturePhotometry, Archive, DataBrowser, flags, read_catalog
 from ezarchive.catalogs.parquet import read_provenance
-from ezarchive.catalogs.sql import _complete
+from ezarchive.catalogs.measured import _complete
 from ezarchive.catalogs.views import ELLIPSE_PLACE
 from ezarchive.database import queries, targetlists
 from ezarchive.errors import InputError, LockedError, UnknownNameError
