@@ -188,7 +188,7 @@ class Memory:
             self.most = max(self.most, held / 1e6)
 
 
-def timed(label: str, rows: int, workers: int, function: Callable[[], Any], wanted: str) -> Any:
+def timed(label: str, rows: int, function: Callable[[], Any], wanted: str) -> Any:
     """Run something that handles rows, and print its rate and memory."""
     cpu = _cpu()
     started = time.perf_counter()
@@ -206,16 +206,21 @@ def _cpu() -> float:
 
 
 def associate(archive: Archive, late: list[runs.NewCatalog], workers: int) -> None:
-    """Join everything: all nights but one at once, the last as a delta; compact."""
+    """Join everything: all nights but one at once, the last as a delta; compact. What is done already is not done again."""
     with archive.database.connect() as conn:
-        before = conn.exec_driver_sql("SELECT sum(n_rows) FROM catalog").scalar_one()
-    print(timed("associate, all but one night", before, workers, lambda: archive.associate(workers=workers), "200 k/s a core, 2,000 MB"))
-    with archive.database.begin() as conn:
-        runs.add_catalogs(conn, late)
-        runs.close_run(conn, late[0].run_id)
-    n = sum(row.n_rows for row in late)
-    print(timed("associate, one night more", n, workers, lambda: archive.associate(workers=workers, compact=False), "200 k/s a core"))
-    timed("compact the whole store", before + n, workers, lambda: archive.compact(workers=workers, force=True), "1,000 k/s, 2,000 MB")
+        rows = conn.exec_driver_sql("SELECT sum(n_rows) FROM catalog").scalar_one()
+        number = stores.current(conn) or 0
+    if number < 1:
+        print(timed("associate, all but one night", rows, lambda: archive.associate(workers=workers), "200 k/s a core, 2,000 MB"))
+    if number < 2:
+        with archive.database.begin() as conn:
+            runs.add_catalogs(conn, late)
+        rows = sum(row.n_rows for row in late)
+        print(timed("associate, one night more", rows, lambda: archive.associate(workers=workers), "200 k/s a core"))
+    if number < 3:
+        with archive.database.connect() as conn:
+            rows = conn.exec_driver_sql("SELECT sum(n_rows) FROM catalog").scalar_one()
+        timed("compact the whole store", rows, lambda: archive.compact(workers=workers), "1,000 k/s, 2,000 MB")
 
 
 def asked(label: str, questions: list[Callable[[], Any]], wanted: str, others: list[Callable[[], Any]] | None = None) -> None:
@@ -347,8 +352,7 @@ def main() -> int:
         late = [runs.NewCatalog(*row) for row in json.loads((folder / "last_night.json").read_text())]
         with Archive.open(folder / "archive") as archive:
             if not arguments.fill_only:
-                if current(archive) is None:
-                    associate(archive, late, arguments.workers)
+                associate(archive, late, arguments.workers)
                 ask(archive)
                 partitions(archive)
     return 0
