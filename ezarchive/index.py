@@ -107,7 +107,8 @@ def index(
     retry : bool
         Read quarantined files again although they have not changed.
     reread : bool
-        Read every file again, so that changed settings (layout, order, defaults, instruments, sites) reach the frames that are known.
+        Read every file again, so that changed settings (layout, order, defaults, instruments, sites) reach the frames that are known, and
+        content that changed while path, size, time and inode stayed (`verify` finds it) is entered.
     progress : bool, optional
         Show a progress bar on stderr; by default only if that is a terminal.
 

@@ -69,6 +69,24 @@ def test_nothing_changed_costs_no_read(archive, data, monkeypatch):
     assert counts(index(archive)) == {"unchanged": 2}
 
 
+def test_content_changed_behind_the_signature_is_found_by_verify_and_reread(archive, data, monkeypatch):
+    path, other = write(data / "a.fits", 1), write(data / "b.fits", 2)
+    index(archive)
+    assert verify(archive).ok
+    before, old = path.stat(), trees.frames_in(archive)
+    shutil.copy2(other, path)
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "read_file", lambda *args, **kw: pytest.fail("was read"))
+        assert counts(index(archive)) == {"unchanged": 2}
+    assert [Path(finding.path).name for finding in verify(archive).changed] == ["a.fits"]
+    assert counts(index(archive, reread=True)) == {"changed": 1, "unchanged": 1}
+    assert trees.frames_in(archive) == {"a.fits": old["b.fits"], "b.fits": old["b.fits"]}
+    assert trees.rows(archive, "SELECT frame_id FROM frame WHERE file_id IS NULL") == [tuple(old["a.fits"])]
+    assert verify(archive).ok
+
+
 def test_a_touched_file_is_the_same_frame(archive, data):
     path = write(data / "a.fits")
     index(archive)
