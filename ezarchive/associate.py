@@ -78,8 +78,6 @@ def associate(
     ------
     ConfigError
         If radius, min_nights or aperture in ``[associate]`` are not those that the store was made with.
-    CatalogError
-        If a catalog's file is missing or torn.
     StoreError
         If the store is damaged, or rows in were not rows out; nothing is published then.
     LockedError
@@ -88,7 +86,8 @@ def associate(
     Notes
     -----
     Nothing is seen of the work before its last step, which switches readers over to the new version in one transaction. A call that was
-    stopped leaves the store as it was; the next one does it all again, with the same result.
+    stopped leaves the store as it was; the next one does it all again, with the same result. A catalog whose file is missing or torn is
+    told in the report, and does not keep the others away.
     """
     started = time.monotonic()
     pool.worker_count(workers, memory_gb=memory_gb)
@@ -109,7 +108,7 @@ def associate(
         removed = stored["catalog_id"].to_pylist() if rebuild else found.drop.tolist()
         version = work.run(compact, kind="rebuild" if rebuild else "associate", removed=removed)
         build.clean(archive.home, {number, version.number})
-    return _report(version, found, time.monotonic() - started, work)
+    return _report(version, work.found, time.monotonic() - started, work)
 
 
 def compact(
@@ -136,7 +135,7 @@ def compact(
             return _report(previous, found, time.monotonic() - started)
         version = work.run(True, kind="compact", removed=())
         build.clean(archive.home, {number, version.number})
-    return _report(version, found, time.monotonic() - started, work)
+    return _report(version, work.found, time.monotonic() - started, work)
 
 
 def _kept(home: Path, number: int) -> set[int]:
@@ -161,7 +160,7 @@ def _report(version: Version, found: sources.Sources, elapsed: float, work: _Wor
     table = version.conservation()
     done = {} if work is None else {
         "changed": True, "added": len(found.add), "withdrawn": len(found.drop), "recalibrated": len(found.recalibrate),
-        "new": work.new, "merged": work.merged, "compacted": work.compacted,
+        "new": work.new, "merged": work.merged, "compacted": work.compacted, "failed": work.failed,
     }  # fmt: skip
     return AssociateReport(
         version.number or None, without=found.without, catalogs=len(table), rows_in=sum(table["rows"].to_pylist()),
@@ -184,6 +183,7 @@ class _Work:
     new: int = 0
     merged: int = 0
     compacted: int = 0
+    failed: tuple[tuple[int, str], ...] = ()
     touched: dict[Leaf, np.ndarray | None] = field(default_factory=dict)
     ambiguous: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -193,9 +193,10 @@ class _Work:
         parameters = {name: getattr(settings, name) for name in (*_FIXED, "rows_per_partition")}
         parameters = dict(self.previous.parameters) if kind == "compact" else parameters
         with Builder(self.archive.home, self.previous, self.number, parameters) as builder, self._folder() as folder:
-            rows = {k: n for k, n in self._conserved_before().items() if k not in set(self.found.drop.tolist())}
+            rows = self._conserved_before()
             self._leave_out(builder)
             read = list(self._run(reading.read, reading.tasks(self.found, self.archive.home, folder, settings.aperture), "read"))
+            self._set_aside(read)
             counts = self._counted(read)
             self._associate(builder, read, folder)
             self._compact(builder, compact)
@@ -245,7 +246,13 @@ class _Work:
 
     def _conserved_before(self) -> dict[int, int]:
         table = self.previous.conservation()
-        return dict(zip(table["catalog_id"].to_pylist(), table["rows"].to_pylist(), strict=True))
+        gone = set(self.found.drop.tolist())
+        return {k: n for k, n in zip(table["catalog_id"].to_pylist(), table["rows"].to_pylist(), strict=True) if k not in gone}
+
+    def _set_aside(self, read: list[reading.Read]) -> None:
+        """Leave the catalogs that could not be read for another time."""
+        self.failed = tuple(sorted(item for part in read for item in part.failed))
+        self.found = self.found._replace(add=np.setdiff1d(self.found.add, [number for number, _ in self.failed]))
 
     def _counted(self, read: list[reading.Read]) -> dict[int, int]:
         """Return the rows of each catalog that was read.

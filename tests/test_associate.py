@@ -13,7 +13,7 @@ from surveys import Survey
 from ezarchive import Archive, associate
 from ezarchive.association import reading, summaries, units, writing
 from ezarchive.database import stores
-from ezarchive.errors import CatalogError, ConfigError, DatabaseError, InputError, LockedError
+from ezarchive.errors import ConfigError, DatabaseError, InputError, LockedError
 from ezarchive.files import Lock
 from ezarchive.store.version import Version
 
@@ -302,16 +302,20 @@ def test_what_is_refused(survey: Survey):
         assert changed.associate(rebuild=True, progress=False).version == 2
 
 
-def test_a_torn_catalog_stops_it_and_nothing_is_published(survey: Survey):
-    frame = survey.frame(10, 10, surveys.MJD)
-    survey.catalog(frame, [10.0], [10.0], [100.0])
-    (path,) = (survey.home / "catalogs").rglob("*.parquet")
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(CatalogError, match=path.name):
-        survey.archive.associate(progress=False)
-    with survey.archive.database.connect() as conn:
-        assert stores.current(conn) is None
-    assert not [left for left in (survey.home / "store").iterdir()]
+def test_a_torn_catalog_is_told_and_tried_again(survey: Survey):
+    numbers = [survey.catalog(survey.frame(10, 10, surveys.MJD + night), [10.0], [10.0], [100.0]) for night in range(3)]
+    path = sorted((survey.home / "catalogs").rglob("*.parquet"))[1]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    report = survey.archive.associate(progress=False)
+    assert not report.ok
+    assert [number for number, _ in report.failed] == numbers[1:2]
+    assert f"catalog {numbers[1]}: {path}" in str(report)
+    assert (report.added, report.rows_in, report.conserved) == (2, 2, True)
+    assert not survey.archive.associate(progress=False).ok
+    path.write_bytes(whole)
+    report = survey.archive.associate(progress=False)
+    assert (report.ok, report.added, report.rows_in) == (True, 1, 3)
 
 
 def test_an_archive_without_catalogs_has_no_store(survey: Survey):

@@ -16,6 +16,7 @@ from ezarchive.association.sources import Sources
 from ezarchive.catalogs.sql import Engine
 from ezarchive.columns import LIGHT_CURVE, ORPHAN
 from ezarchive.config import SQLSettings
+from ezarchive.errors import CatalogError
 from ezarchive.store import files
 from ezarchive.store.compact import calibrated
 from ezarchive.store.tree import BORDER_ORDER, CELL_ORDER
@@ -60,6 +61,8 @@ class Read(NamedTuple):
         Cells of order 12 that hold placed rows, ascending, and how many.
     catalog_id, counts : ndarray of int64
         Catalogs that were read and all the rows of each.
+    failed : tuple of (int, str)
+        Catalogs whose file is missing or torn, and what is wrong.
     """
 
     placed: Path | None
@@ -68,6 +71,7 @@ class Read(NamedTuple):
     rows: np.ndarray
     catalog_id: np.ndarray
     counts: np.ndarray
+    failed: tuple[tuple[int, str], ...]
 
 
 def tasks(sources: Sources, home: Path, folder: Path, aperture: float) -> Iterator[ReadTask]:
@@ -116,16 +120,12 @@ def _parts(links: pa.Table) -> Iterator[np.ndarray]:
 
 
 def read(task: ReadTask) -> Read:
-    """Read catalogs and write their rows along the sky.
-
-    Raises
-    ------
-    CatalogError
-        If a file is missing or torn.
-    """
-    limits = SQLSettings(memory_gb=_ENGINE_GB, timeout_seconds=1e6)
-    with Engine(task.frames, task.catalogs, task.home, limits, aperture=task.aperture, zero_points=task.zero_points) as engine:
-        table = engine.query(_QUERY).to_arrow()
+    """Read catalogs and write their rows along the sky; a file that cannot be read does not keep the others away."""
+    failed: list[tuple[int, str]] = []
+    try:
+        table = _rows(task, task.catalogs)
+    except CatalogError:
+        table = pa.concat_tables(_one_by_one(task, failed))
     table = scratch.coded(table)
     positioned = pc.and_(pc.is_finite(table["ra"]), pc.less_equal(pc.abs(table["dec"]), 90)).fill_null(False)
     lost = table.filter(pc.invert(positioned))
@@ -137,9 +137,24 @@ def read(task: ReadTask) -> Read:
     lost = lost.append_column("_healpix_29", pa.nulls(len(lost), pa.int64()))
     paths = [_write(task, name, part) for name, part in (("placed", placed), ("unplaced", lost))]
     found, counts = np.unique(cells >> BORDER_SHIFT, return_counts=True)
-    catalogs = scratch.column(task.catalogs, "catalog_id")
-    rows = np.bincount(np.searchsorted(catalogs_sorted := np.sort(catalogs), scratch.column(table, "catalog_id")), minlength=len(catalogs))
-    return Read(*paths, found, counts, catalogs_sorted, rows)
+    catalogs = np.setdiff1d(scratch.column(task.catalogs, "catalog_id"), [number for number, _ in failed])
+    rows = np.bincount(np.searchsorted(catalogs, scratch.column(table, "catalog_id")), minlength=len(catalogs))
+    return Read(*paths, found, counts, catalogs, rows, tuple(failed))
+
+
+def _rows(task: ReadTask, catalogs: pa.Table) -> pa.Table:
+    limits = SQLSettings(memory_gb=_ENGINE_GB, timeout_seconds=1e6)
+    with Engine(task.frames, catalogs, task.home, limits, aperture=task.aperture, zero_points=task.zero_points) as engine:
+        return engine.query(_QUERY).to_arrow()
+
+
+def _one_by_one(task: ReadTask, failed: list[tuple[int, str]]) -> Iterator[pa.Table]:
+    yield _rows(task, task.catalogs.slice(0, 0))
+    for place, number in enumerate(task.catalogs["catalog_id"].to_pylist()):
+        try:
+            yield _rows(task, task.catalogs.slice(place, 1))
+        except CatalogError as err:
+            failed.append((number, str(err)))
 
 
 def _write(task: ReadTask, name: str, table: pa.Table) -> Path | None:

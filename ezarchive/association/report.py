@@ -29,6 +29,8 @@ class AssociateReport:
         Partitions whose files were made one.
     elapsed : float
         Seconds.
+    failed : tuple of (int, str)
+        Catalogs whose file is missing or torn, and what is wrong; they are not in the store, and tried again the next time.
     """
 
     version: int | None
@@ -48,6 +50,12 @@ class AssociateReport:
     ambiguous: int = 0
     compacted: int = 0
     elapsed: float = 0.0
+    failed: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every catalog could be read."""
+        return not self.failed
 
     @property
     def conserved(self) -> bool:
@@ -69,4 +77,5 @@ class AssociateReport:
             lines.append(f"  {self.compacted} partitions compacted")
         if self.without:
             lines.append(f"  {self.without} catalogs without the store's aperture stay outside")
+        lines += [f"  catalog {number}: {message}" for number, message in self.failed]
         return "\n".join(lines)

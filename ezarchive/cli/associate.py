@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from ezarchive.cli.common import boundary, cli, home_argument
 def associate(home: Path, **options: Any) -> None:
     """Join the measurements into objects; bring the light-curve store up to date."""
     with ezarchive.Archive.open(home) as archive:
-        click.echo(archive.associate(**options))
+        report = archive.associate(**options)
+    click.echo(report)
+    sys.exit(0 if report.ok else 1)
 
 
 @cli.command()
