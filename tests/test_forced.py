@@ -10,8 +10,8 @@ from astropy.io import fits
 from astropy.table import QTable
 
 from ezarchive import AperturePhotometry, Archive, DataBrowser, flags, read_catalog
-from ezarchive.catalogs.parquet import read_provenance
 from ezarchive.catalogs.measured import _complete
+from ezarchive.catalogs.parquet import read_provenance
 from ezarchive.catalogs.views import ELLIPSE_PLACE
 from ezarchive.database import queries, targetlists
 from ezarchive.errors import InputError, LockedError, UnknownNameError
