@@ -103,11 +103,11 @@ def associate(
         build.clean(archive.home, _kept(archive.home, number))
         work = _Work(archive, previous, number + 1, found, workers, memory_gb, progress)
         crowded = work.crowded(previous, compact)
-        if not (len(found.add) or len(found.drop) or len(found.recalibrate) or crowded) and (not rebuild or not number):
+        if not (found.changes or crowded) and (not rebuild or not number):
             return _report(previous, found, time.monotonic() - started)
         removed = stored["catalog_id"].to_pylist() if rebuild else found.drop.tolist()
         version = work.run(compact, kind="rebuild" if rebuild else "associate", removed=removed)
-        build.clean(archive.home, {number, version.number})
+        build.clean(archive.home, {number, *_kept(archive.home, version.number)})
     return _report(version, work.found, time.monotonic() - started, work)
 
 
@@ -159,7 +159,8 @@ def _report(version: Version, found: sources.Sources, elapsed: float, work: _Wor
     totals = version.totals
     table = version.conservation()
     done = {} if work is None else {
-        "changed": True, "added": len(found.add), "withdrawn": len(found.drop), "recalibrated": len(found.recalibrate),
+        "changed": version is not work.previous,
+        "added": len(found.add), "withdrawn": len(found.drop), "recalibrated": len(found.recalibrate),
         "new": work.new, "merged": work.merged, "compacted": work.compacted, "failed": work.failed,
     }  # fmt: skip
     return AssociateReport(
@@ -197,6 +198,8 @@ class _Work:
             self._leave_out(builder)
             read = list(self._run(reading.read, reading.tasks(self.found, self.archive.home, folder, settings.aperture), "read"))
             self._set_aside(read)
+            if kind == "associate" and not (self.found.changes or self.crowded(self.previous, compact)):
+                return self.previous
             counts = self._counted(read)
             self._associate(builder, read, folder)
             self._compact(builder, compact)

@@ -50,6 +50,11 @@ class Sources(NamedTuple):
     recalibrate: np.ndarray
     without: int
 
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(len(self.add) or len(self.drop) or len(self.recalibrate))
+
     @classmethod
     def none(cls) -> Sources:
         """Return what there is where nothing is to be added or taken away."""
