@@ -26,11 +26,12 @@ from ezarchive import (
 )
 from ezarchive.catalogs.curvetable import LightCurveTable
 from ezarchive.catalogs.result import QueryResult
-from ezarchive.database import migrate
+from ezarchive.database import migrate, stores
 from ezarchive.database.session import Database
-from ezarchive.errors import ArchiveExistsError, ConfigError
+from ezarchive.errors import ArchiveExistsError, ConfigError, StoreError
 from ezarchive.frames import layout
 from ezarchive.lightcurves import query as curves
+from ezarchive.store.paths import version_folder
 
 
 class Archive:
@@ -175,6 +176,21 @@ class Archive:
     def compact(self, **options: Any) -> associate.AssociateReport:
         """Make one file of every partition of the light-curve store; see `ezarchive.associate.compact`."""
         return associate.compact(self, **options)
+
+    @property
+    def store(self) -> Path:
+        """The folder of the light-curve store's present version, a HATS collection; it never changes, new versions get new folders.
+
+        Raises
+        ------
+        StoreError
+            If nothing was associated yet.
+        """
+        with self.database.connect() as conn:
+            number = stores.current(conn)
+        if number is None:
+            raise StoreError(f"{self.home}: holds no light-curve store yet; `ezarchive associate` makes it")
+        return version_folder(self.home, number)
 
     def differential(self, frames: Any = None, **options: Any) -> differential.DifferentialReport:
         """Find the zero points of frames from the constant stars that they share; see `ezarchive.differential.differential`."""

@@ -1,4 +1,4 @@
-"""The nightly round: index, measure what is new, log and sum up; one at a time."""
+"""The nightly round: index, measure what is new, bring the objects up to date; log and sum up; one at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ezarchive.association.report import AssociateReport
 from ezarchive.batch import BatchReport
+from ezarchive.database import stores
 from ezarchive.files import Lock
 from ezarchive.index import IndexReport
 
@@ -28,6 +30,7 @@ class NightlyReport:
 
     index: IndexReport
     measure: BatchReport
+    associate: AssociateReport | None
     log: Path
     elapsed: float
 
@@ -37,11 +40,14 @@ class NightlyReport:
         return OK if self.measure.ok and not self.index.problems else SOME_FAILED
 
     def __str__(self) -> str:
-        return f"{self.index}\n{self.measure}\nnightly: {self.elapsed:.1f} s, log in {self.log}"
+        associated = "" if self.associate is None else f"\n{self.associate}"
+        return f"{self.index}\n{self.measure}{associated}\nnightly: {self.elapsed:.1f} s, log in {self.log}"
 
 
 def nightly(archive: Archive, *, progress: bool | None = None, **options: Any) -> NightlyReport:
-    """Index the archive's roots and measure the science frames that have not been measured.
+    """Index the archive's roots, measure the science frames that have not been measured, and join the measurements into objects.
+
+    The last where the archive has objects already: `ezarchive.associate.associate` makes the first ones.
 
     Parameters
     ----------
@@ -74,12 +80,20 @@ def nightly(archive: Archive, *, progress: bool | None = None, **options: Any) -
                 log.info("%s", indexed)
                 measured = archive.measure(progress=progress, **options)
                 log.info("%s", measured)
+                associated = archive.associate(progress=progress) if _has_objects(archive) else None
+                if associated is not None:
+                    log.info("%s", associated)
             except BaseException as err:
                 log.error("stopped: %s: %s", type(err).__name__, err)
                 raise
             elapsed = time.monotonic() - started
             log.info("end, %.1f s", elapsed)
-    return NightlyReport(indexed, measured, path, elapsed)
+    return NightlyReport(indexed, measured, associated, path, elapsed)
+
+
+def _has_objects(archive: Archive) -> bool:
+    with archive.database.connect() as conn:
+        return stores.current(conn) is not None
 
 
 class _logged_to:  # noqa: N801  used as a function

@@ -37,6 +37,17 @@ def test_a_round_indexes_measures_and_logs(small_archive, tmp_path):
         assert again.log.read_text().count("start, home") == 2
 
 
+def test_a_round_brings_objects_up_to_date_once_there_are_some(small_archive, tmp_path):
+    with Archive.open(small_archive(tmp_path / "home", indexed=False)) as archive:
+        assert nightly(archive, workers=1, progress=False).associate is None
+        archive.associate(progress=False)
+        archive.measure(method="sex", detection_sigma=4, workers=1, progress=False)
+        report = nightly(archive, workers=1, progress=False)
+        assert report.associate is not None
+        assert str(report.associate) in str(report)
+        assert str(report.associate) in report.log.read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_exit_codes_of_the_script(small_archive, tmp_path):
