@@ -92,6 +92,20 @@ REFUSED = [
     "SELECT write_log('x')",
     "SELECT * FROM engine",
     "PIVOT frames ON filter USING count(*)",
+    "COPY (SELECT 1) TO '{home}/store/x.csv'",
+    "ATTACH '{home}/store/y.db'",
+    "SELECT * FROM read_parquet('{home}/store/1/aliases.parquet')",
+    "SELECT * FROM glob('{home}/store/*')",
+    "SELECT getvariable('_store_light_curve')",
+    "SELECT * FROM cone(1, 2, (SELECT count(*) FROM read_text('/proc/version')))",
+    "SELECT * FROM cone(1, 2, length(getenv('HOME')))",
+    "SELECT * FROM cone(1, getvariable('x'), 3)",
+    "SELECT * FROM lc((WITH x AS (COPY (SELECT 1) TO '{home}/store/x.csv') SELECT 1))",
+    "SELECT * FROM lc(nextval('x'))",
+    "SELECT * FROM upper_limits(5)",
+    "SELECT * FROM objects WHERE object_id IN (SELECT 1 FROM '{file}')",
+    "SELECT * FROM _selected_light_curve",
+    "SELECT * FROM temp.main._placed",
 ]
 
 
