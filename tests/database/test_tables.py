@@ -76,6 +76,13 @@ class TestCatalogs:
             with pytest.raises(UnknownNameError, match=r"column 'aperture': did you mean 'apertures'"):
                 queries.catalogs_table(conn, columns=["aperture"])
 
+    def test_places_of_catalogs(self, filled):
+        with filled.database.connect() as conn:
+            whole = queries.catalogs_table(conn)
+            pairs = dict(zip(whole["catalog_id"].to_pylist(), whole["frame_id"].to_pylist(), strict=True))
+            assert {row["catalog_id"]: row["frame_id"] for row in tables.places_of_catalogs(conn, [*pairs, 999]).to_pylist()} == pairs
+            assert tables.places_of_catalogs(conn, []).num_rows == 0
+
     def test_duckdb_reads_both(self, filled):
         with filled.database.connect() as conn:
             frames, catalogs = queries.frames_table(conn), queries.catalogs_table(conn)
