@@ -15,7 +15,7 @@ from ezarchive.config import FILE_NAME
 
 
 def demo(folder: Path | str, *, say: Callable[[str], Any], **toy_options: Any) -> QTable:
-    """Simulate a small archive, index it, measure it, and show the light curve of a variable star beside its truth.
+    """Simulate a small archive, index it, measure it, make objects, and show the light curve of a variable star beside its truth.
 
     Parameters
     ----------
@@ -44,15 +44,18 @@ def demo(folder: Path | str, *, say: Callable[[str], Any], **toy_options: Any) -
         say(f"   {archive.measure()}")
         star = toy.truth.showcase()
         position = (float(star["ra"].value), float(star["dec"].value))
-        say(f"4. the light curve of variable star {star['star_id']} at {position[0]:.5f} {position[1]:+.5f}, beside its truth")
+        say("4. join the measurements into objects")
+        say(f"   {archive.associate()}")
+        say(f"5. the light curve of variable star {star['star_id']} at {position[0]:.5f} {position[1]:+.5f}, beside its truth")
         curve = archive.light_curve(position, "2 arcsec")
         curve["mag_true"] = toy.truth.magnitudes(star["star_id"], curve["mjd_mid"], curve["filter"])
         say(_beside_truth(curve))
         figure = home / "figures" / f"star_{star['star_id']}.png"
         figure.parent.mkdir(exist_ok=True)
         plots.save(plots.light_curve(curve, title=f"variable star {star['star_id']}", truth=curve), figure)
-        say(f"5. its plot: {figure}")
-        say(f'   ask for more: ezarchive sql {home} "SELECT filter, count(*) AS n, avg(seeing) AS seeing FROM frames GROUP BY filter"')
+        say(f"6. its plot: {figure}")
+        say(f"   look for more: ezarchive variability {home} -o plane.png")
+        say(f'   ask for more: ezarchive sql {home} "SELECT * FROM objects ORDER BY chi2_reduced DESC LIMIT 5"')
     return curve
 
 

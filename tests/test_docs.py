@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ezarchive import demo
+from ezarchive import Archive, demo
 from ezarchive.cli import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,6 +44,16 @@ def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch):
     runner = doctest.DocTestRunner(optionflags=flags)
     runner.run(parser.get_doctest(tour, {}, "README.md", "README.md", 0))
     assert runner.failures == 0
+    with Archive.open("ezarchive-demo/archive") as archive:
+        check_the_questions(archive)
+
+
+def check_the_questions(archive):
+    """Every SQL query of the README is answered with rows."""
+    queries = [query for block in re.findall(r"```sql\n(.*?)```", README, re.DOTALL) for query in block.split(";") if query.strip()]
+    assert len(queries) >= 10
+    for query in queries:
+        assert len(archive.sql(query)) > 0, query
 
 
 def house():
