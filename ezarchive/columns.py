@@ -257,7 +257,7 @@ LIGHT_CURVE = (
     Column("flags_aper", "int32", None, "meta.code.qual", "bits of flags.FLAGS_APER of this aperture or ellipse"),
     Column("zero_point", "float64", "mag", "phot.calib", "zero point that was applied: a stored one of this aperture, else the header's"),
     Column("zero_point_err", "float64", "mag", "stat.error;phot.calib", "error of `zero_point`, the same for all sources of the frame"),
-    Column("flux_limit", "float64", "count/s", "phot.count;stat.max", "5-sigma limit in the aperture, as `flux`; NULL where the sky is unknown"),
+    Column("flux_limit", "float64", "count/s", "phot.count;stat.max", "5-sigma limit in the aperture, as `flux`; NULL without a sky"),
     Column("target_id", "str", None, "meta.id;src", "identifier of a forced target; NULL of detections"),
     Column("night", "str", None, "time.epoch", "night of observation, YYYY-MM-DD of its evening"),
 )
@@ -274,7 +274,7 @@ STORE = (
         for column in LIGHT_CURVE
         if column.name not in (*_DERIVED, "object_id")
     ),
-    Column("object_ra", "float64", "deg", "pos.eq.ra", "centre of the cell in `object_id`, ICRS: the object's place in the store, never moved"),
+    Column("object_ra", "float64", "deg", "pos.eq.ra", "centre of the cell in `object_id`, ICRS: where the object is filed, for ever"),
     Column("object_dec", "float64", "deg", "pos.eq.dec", "centre of the cell in `object_id`, ICRS"),
     Column("_healpix_29", "int64", None, "pos.healpix", "HEALPix NESTED cell of order 29 in `object_id`"),
 )
@@ -290,7 +290,7 @@ OBJECT = (
     Column("object_id", "int64", None, "meta.id;src;meta.main", "the object; never changes its meaning"),
     Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "mean of its detections, weighted by S/N squared, ICRS"),
     Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "mean of its detections, weighted by S/N squared, ICRS"),
-    Column("ra_err", "float64", "arcsec", "stat.error;pos.eq.ra", "error of the mean, along right ascension on the sky; NULL of one detection"),
+    Column("ra_err", "float64", "arcsec", "stat.error;pos.eq.ra", "error of the mean, along RA on the sky; NULL of one detection"),
     Column("dec_err", "float64", "arcsec", "stat.error;pos.eq.dec", "error of the mean, along declination; NULL of one detection"),
     Column("n_det", "int32", None, "meta.number", "detections"),
     Column("n_forced", "int32", None, "meta.number", "forced measurements"),
