@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.errors import InputError
 from ezarchive.simulate.optics import band
-from ezarchive.simulate.varying import variation
+from ezarchive.simulate.varying import variation as magnitudes_fainter
 from ezarchive.sky import separation
 
 SLOPE = 0.2
@@ -251,7 +251,7 @@ def variation(stars: QTable, mjd: float) -> NDArray[np.float64]:
     delta = np.zeros(len(stars))
     for i in np.flatnonzero(stars["variability"] != "constant"):
         since = mjd - stars["epoch"][i].value
-        delta[i] = variation(str(stars["variability"][i]), since, stars["period"][i].value, stars["amplitude"][i].value)
+        delta[i] = magnitudes_fainter(str(stars["variability"][i]), since, stars["period"][i].value, stars["amplitude"][i].value)
     return delta
 
 
