@@ -15,7 +15,8 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from ezarchive import pool
-from ezarchive.association import conservation, deciding, dividing, identities, reading, scratch, sources, summaries, units, writing
+from ezarchive.association import conservation, deciding, dividing, identities, lineage, reading, scratch, sources, units, writing
+from ezarchive.association import summaries as summing
 from ezarchive.association.report import AssociateReport
 from ezarchive.database import stores
 from ezarchive.errors import ConfigError, StoreError
@@ -57,8 +58,9 @@ def associate(
     ----------
     archive : Archive
     rebuild : bool
-        Make all of it anew, from the catalogs that light curves use: what comes out does not depend on what was done before. Ids of
-        objects are those of their first detections, and may be others than before.
+        Make all of it anew, from the catalogs that light curves use: what comes out does not depend on what was done before, but for
+        the aliases. Ids of objects are those of their first detections; an id of before that is none any more is an alias of the object
+        that has most of its measurements.
     compact : bool, optional
         Make one file of every partition that has several (True), of none (False), or of those with more than ``compact_after`` in
         ``[associate]`` (the default).
@@ -102,6 +104,7 @@ def associate(
         _check_parameters(archive, previous)
         build.clean(archive.home, _kept(archive.home, number))
         work = _Work(archive, previous, number + 1, found, workers, memory_gb, progress)
+        work.before = lineage.before(archive.home, number if rebuild else 0)
         crowded = work.crowded(previous, compact)
         if not (found.changes or crowded) and (not rebuild or not number):
             return _report(previous, found, time.monotonic() - started)
@@ -125,7 +128,7 @@ def compact(
     started = time.monotonic()
     pool.worker_count(workers, memory_gb=memory_gb)
     with Lock(archive.home / LOCK_NAME, what="compact"):
-        with archive.database.connect() as conn:
+        with archive.database.begin() as conn:
             number = stores.current(conn) or 0
         previous = Version.open(archive.home, number)
         found = sources.Sources.none()
@@ -161,7 +164,7 @@ def _report(version: Version, found: sources.Sources, elapsed: float, work: _Wor
     done = {} if work is None else {
         "changed": version is not work.previous,
         "added": len(found.add), "withdrawn": len(found.drop), "recalibrated": len(found.recalibrate),
-        "new": work.new, "merged": work.merged, "compacted": work.compacted, "failed": work.failed,
+        "new": work.new, "merged": work.merged, "compacted": work.compacted, "failed": work.failed, "unread": work.unread,
     }  # fmt: skip
     return AssociateReport(
         version.number or None, without=found.without, catalogs=len(table), rows_in=sum(table["rows"].to_pylist()),
@@ -185,6 +188,8 @@ class _Work:
     merged: int = 0
     compacted: int = 0
     failed: tuple[tuple[int, str], ...] = ()
+    before: Version | str | None = None
+    unread: tuple[str, ...] = ()
     touched: dict[Leaf, np.ndarray | None] = field(default_factory=dict)
     ambiguous: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -204,6 +209,9 @@ class _Work:
             self._associate(builder, read, folder)
             self._compact(builder, compact)
             self._summarise(builder, folder)
+            if kind == "rebuild":
+                found, self.unread = lineage.follow(self.before, builder.current(), self._run)
+                builder.set_aliases(identities.alias_table(found))
             table = conservation.count(builder.current(), rows | counts)
             conservation.check(table)
             builder.set_conservation(table)
@@ -372,9 +380,9 @@ class _Work:
     def _summarise(self, builder: Builder, folder: Path) -> None:
         """Make the summaries of objects whose rows have changed anew."""
         version = builder.current()
-        tasks = summaries.tasks(version, folder, self.touched, self.ambiguous)
-        made = sorted(self._run(summaries.summarise, tasks, "summarise"), key=lambda one: one.leaf.cells)
-        for changes in self._run(summaries.file, summaries.file_tasks(version, builder.writer, made), "objects"):
+        tasks = summing.tasks(version, folder, self.touched, self.ambiguous)
+        made = sorted(self._run(summing.summarise, tasks, "summarise"), key=lambda one: one.leaf.cells)
+        for changes in self._run(summing.file, summing.file_tasks(version, builder.writer, made), "objects"):
             builder.apply(changes)
 
 

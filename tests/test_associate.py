@@ -73,7 +73,10 @@ def ids_where(objects) -> list[int]:
 
 
 def contents(archive: Archive) -> dict[str, str]:
-    """Hashes of the files of the version; the names of files by their places alone, as they tell the version too."""
+    """Hashes of the files of the version; the names of files by their places alone, as they tell the version too.
+
+    Without the aliases: those of a store made anew tell of the ids before, and of nothing else.
+    """
     folder = version(archive).folder
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -81,7 +84,7 @@ def contents(archive: Archive) -> dict[str, str]:
         if path.name[:6].isdigit():
             parent = path.parent.relative_to(folder).as_posix()
             name = f"{parent}/{sum(other.startswith(parent + '/') for other in found)}"
-        if path.name not in ("manifest.json", "_metadata", "_common_metadata"):
+        if path.name not in ("manifest.json", "_metadata", "_common_metadata", "aliases.parquet"):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
@@ -133,6 +136,7 @@ def test_nights_in_any_order_give_the_same_grouping(survey: Survey, rng):
         assert grouping(archive) == expected
 
 
+@pytest.mark.timeout(40)
 def test_rebuild_is_the_same_whatever_was_before(survey: Survey, rng):
     surveys.epochs(survey, rng, 10, 100, half=0.01)
     archive = survey.archive
@@ -372,7 +376,7 @@ def test_two_objects_that_turn_out_to_be_one(survey: Survey):
     assert len(version(archive).aliases()) == 1
     archive.associate(rebuild=True, progress=False)
     assert set(rows_of(archive).values()) == {first}
-    assert len(version(archive).aliases()) == 0
+    assert version(archive).aliases().to_pylist() == [{"old_id": second, "object_id": first}]
 
 
 def test_blends_are_recorded(survey: Survey, rng):

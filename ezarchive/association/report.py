@@ -31,6 +31,8 @@ class AssociateReport:
         Seconds.
     failed : tuple of (int, str)
         Catalogs whose file is missing or torn, and what is wrong; they are not in the store, and tried again the next time.
+    unread : tuple of str
+        Files of the store before that could not be read when it was made anew: ids of its objects that are others now have no alias.
     """
 
     version: int | None
@@ -51,6 +53,7 @@ class AssociateReport:
     compacted: int = 0
     elapsed: float = 0.0
     failed: tuple[tuple[int, str], ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -78,4 +81,5 @@ class AssociateReport:
         if self.without:
             lines.append(f"  {self.without} catalogs without the store's aperture stay outside")
         lines += [f"  catalog {number}: {message}" for number, message in self.failed]
+        lines += [f"  ids of before may be lost: {message}" for message in self.unread]
         return "\n".join(lines)

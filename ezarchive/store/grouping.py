@@ -125,10 +125,21 @@ def _names(rows: Rows, known: Known, entity: Ids, count: int, taken: Ids) -> Ids
     if clash.any() or len(sites.distinct(new)) < len(new):
         occupied = set(used.tolist())
         for i in np.lexsort([array[founder] for array in (rows.row, rows.frame_id, rows.healpix_29, rows.mjd_mid)]):
-            while int(new[i]) in occupied:
-                new[i] += 1
+            new[i] = _free(int(new[i]), occupied)
             occupied.add(int(new[i]))
     return names
+
+
+def _free(name: int, occupied: set[int]) -> int:
+    """Return the next id that is free, up or, where the cell of order 12 ends before, down: the one after it may be far away."""
+    found = name
+    while found in occupied:
+        found += 1
+    if not ids.same_cell_12(found, name):
+        found = name
+        while found in occupied:
+            found -= 1
+    return found
 
 
 def _owned(view: View, entity: Ids, survivor: Ids, count: int) -> forcedrows.Owned:

@@ -101,6 +101,11 @@ def cell_12(object_id: ArrayLike) -> NDArray[np.int64]:
     return _checked(object_id) >> _SHIFT_12
 
 
+def same_cell_12(one: int, other: int) -> bool:
+    """Tell whether two ids are of one cell of order 12."""
+    return one >> _SHIFT_12 == other >> _SHIFT_12
+
+
 def place(object_id: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the centre of the cell of order 29 in each id.
 

@@ -186,6 +186,16 @@ def test_an_id_that_was_taken_is_not_given_again():
     assert sky.object_id.tolist() == [2 * cell + 2] * 2
 
 
+def test_ids_at_the_end_of_a_cell_do_not_run_into_one_far_away():
+    # The north pole is the last cell of its base pixel; the number after it is on the equator.
+    cell = int(cell_of(10.0, 90.0, 29)[0])
+    assert (cell + 1) % (1 << 2 * 29) == 0
+    sky = Sky()
+    sky.taken = {2 * cell, 2 * cell + 1}
+    sky.add(joined([table([10.0], [90.0], night, night) for night in (1, 2)]))
+    assert sky.object_id.tolist() == [2 * cell - 1] * 2
+
+
 def test_two_objects_that_meet_are_merged_into_the_first():
     sky = associated([joined([star(1, 3), star(2, 4)]), joined([star(3, 1, east=1.8), star(4, 2, east=1.8)])])
     old, first = sky.object_id[0], sky.object_id[2]
