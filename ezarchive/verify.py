@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from astropy.table import QTable
 from tqdm import tqdm
 
+from ezarchive.associate import LOCK_NAME as STORE_LOCK
 from ezarchive.batch import LOCK_NAME
 from ezarchive.config import RootSettings
-from ezarchive.database import ingest, queries, targetlists, upkeep
+from ezarchive.database import ingest, queries, stores, targetlists, upkeep
 from ezarchive.database.filerows import root_ids
 from ezarchive.errors import FrameError, InputError
 from ezarchive.files import Lock, is_temporary, sha256_file
 from ezarchive.frames.header import data_hash
 from ezarchive.indexing.ledger import plain
 from ezarchive.indexing.walk import Walk, identity
+from ezarchive.store import audit as store_audit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -54,15 +56,16 @@ class VerifyReport:
     Attributes
     ----------
     rows_without_files : tuple of Finding
-        The database names a file that is not there.
+        The database, or the light-curve store, names a file that is not there.
     files_without_rows : tuple of Finding
-        Science files that are not indexed; files in the home's ``catalogs``, ``maps`` and ``targets`` that the database does not know.
+        Science files that are not indexed; files in the home's ``catalogs``, ``maps`` and ``targets`` that the database does not know;
+        leftovers beside the light-curve store.
     changed : tuple of Finding
-        Files whose content is not the one that the database knows.
+        Files whose content is not the one that the database knows; a store whose rows are not those of its catalogs.
     quarantine, missing : tuple of Finding
         What the database lists itself: files that could not be read or measured, and files known to be gone.
     hashed, made : int
-        Data units and catalogs that were hashed; hashes that were made for the first time.
+        Data units, catalogs and files of the store that were hashed; hashes that were made for the first time.
     elapsed : float
         Seconds.
     """
@@ -136,6 +139,7 @@ def verify(
     audit = _Audit(archive)
     audit.compare_roots()
     audit.compare_home()
+    audit.compare_store()
     chosen = draw(audit.to_hash, sample, seed)
     with tqdm(total=len(chosen), desc="verify", disable=None if progress is None else not progress) as bar:
         for start in range(0, len(chosen), _CHUNK):
@@ -273,6 +277,28 @@ class _Audit:
             if path not in named and not (at_work and _is_young(whole)):
                 left = "left over from a process that was stopped" if is_temporary(whole.name) else "the database does not know it"
                 self.files_without_rows.append(Finding(plain(os.fsencode(path)), left))
+
+    def compare_store(self) -> None:
+        """Compare the light-curve store with its manifest and with the rows of the database."""
+        at_work = Lock(self.home / STORE_LOCK).holder() is not None
+        with self.database.connect() as conn:
+            number = stores.current(conn)
+            stored = stores.stored(conn)
+            versions = {row["number"]: row for row in stores.versions(conn)}
+        found = store_audit.Audit()
+        if number is not None:
+            catalogs = dict(zip(stored["catalog_id"].to_pylist(), stored["n_rows"].to_pylist(), strict=True))
+            totals = {name.removeprefix("n_"): versions[number][name] for name in stores.COUNTS}
+            found = store_audit.audit(self.home, number, catalogs, totals)
+        self.rows_without_files += [Finding(self._in_home(path), message) for path, message in found.missing]
+        self.changed += [Finding(self._in_home(path), message) for path, message in found.changed]
+        self.to_hash += [_Made(path, self._in_home(path), sha256) for path, sha256 in found.whole]
+        for path in [] if at_work else store_audit.leftovers(self.home, number):
+            message = "left over from a process that was stopped; `ezarchive associate` removes it"
+            self.files_without_rows.append(Finding(self._in_home(path), message))
+
+    def _in_home(self, path: Path) -> str:
+        return path.relative_to(self.home).as_posix()
 
     def hash(self, part: list[_DataUnit | _Made]) -> None:
         """Hash files and compare; keep the hashes of data units that had none."""
