@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ KEPT = 4
 """Engines that an archive keeps: for different apertures, methods and runs."""
 
 _TRIES = 5
+_OF_PARENTS: list[Any] = []
+"""Engines of the process that this one was forked from: without DuckDB's threads, which no fork takes along, none can answer or end."""
 _Answer = TypeVar("_Answer")
 
 
@@ -37,9 +40,13 @@ class _OutdatedError(EzarchiveError):
 
 
 class Engines:
-    """The engines that an archive keeps as long as its database stays the same; for use by several threads."""
+    """The engines that an archive keeps as long as its database stays the same; for use by several threads, and after a fork."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
 
@@ -53,6 +60,7 @@ class Engines:
         StoreError
             If the light-curve store cannot be read.
         """
+        self._leave_parent()
         with self._lock:
             with archive.database.connect() as conn:
                 key = (stores.changes(conn), aperture, method, run)
@@ -68,8 +76,15 @@ class Engines:
 
     def clear(self) -> None:
         """Forget all of them."""
+        self._leave_parent()
         with self._lock:
             self._kept.clear()
+
+    def _leave_parent(self) -> None:
+        """Begin anew in a process that was forked."""
+        if self._process != os.getpid():
+            _OF_PARENTS.append(self._kept)
+            self._begin()
 
 
 def ask(

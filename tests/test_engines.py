@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -68,6 +70,37 @@ def test_threads_share_an_archive(archive):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda n: archive.sql("SELECT count(*) AS n FROM frames WHERE frame_id <= ?", [n])[0].n, [0, 1, 2] * 5))
     assert found == [0, 1, 2] * 5
+
+
+def _frames_of(archive, pipe):
+    pipe.send(archive.sql("SELECT count(*) AS n FROM frames")[0].n)
+    with archive.database.begin() as conn:
+        conn.exec_driver_sql("UPDATE frame SET seeing = 1.5")
+    pipe.send([row.seeing for row in archive.sql("SELECT seeing FROM frames")])
+    archive.close()
+
+
+def test_an_archive_survives_a_fork(archive):
+    assert archive.sql("SELECT count(*) AS n FROM frames")[0].n == 2
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_frames_of, args=(archive, theirs))
+    child.start()
+    try:
+        assert ours.poll(20)
+        assert ours.recv() == 2
+        assert ours.recv() == [1.5, 1.5]
+        child.join(20)
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+    assert [row.seeing for row in archive.sql("SELECT seeing FROM frames")] == [1.5, 1.5]
+
+
+def test_an_archive_is_pickled_without_its_engines(archive):
+    first = kept(archive)
+    with pickle.loads(pickle.dumps(archive)) as other:
+        assert other.sql("SELECT count(*) AS n FROM frames")[0].n == 2
+    assert kept(archive) is first
 
 
 def test_an_aperture_is_an_angle(archive):

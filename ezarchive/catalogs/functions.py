@@ -27,6 +27,8 @@ MOST_ROWS = 1_000_000
 
 _OBJECTS = ("objects", "object_filters", "ambiguous", "aliases", "frames", "catalogs", "zero_points")
 _PREFIX = "_asked_"
+_EXACT, _MOST = 2**53, 2**63
+"""Below them a float is every whole number, and a number fits into 64 bits."""
 _UNSURE = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException, duckdb.InvalidInputException, duckdb.ParserException
 )  # fmt: skip
@@ -170,13 +172,13 @@ class Rewriter:
 
     def _number(self, usage: str, key: str, value: Any) -> float | int:
         if key == OBJECT:
-            whole = int(value) if isinstance(value, float) and value.is_integer() else value
-            if isinstance(whole, int) and not isinstance(whole, bool):
+            whole = int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value
+            if isinstance(whole, int) and not isinstance(whole, bool) and abs(whole) < _MOST:
                 return whole
-            raise SQLError(f"SQL: {usage}: object_id must be a whole number, found {value!r}")
+            raise SQLError(f"SQL: {usage}: object_id must be a whole number of 64 bits, found {value!r}")
         number = None if isinstance(value, (str, bytes, bool)) else trees.finite(value)
         if number is None or (key == "dec" and abs(number) > 90) or (key == "radius_arcsec" and not 0 <= number <= 180 * 3600):
-            bounds = {"dec": "from -90 to 90 degrees", "radius_arcsec": "from 0 to 648000 arcsec"}.get(key, "finite, in degrees")
+            bounds = {"dec": "from -90 to 90 degrees", "radius_arcsec": "from 0 to 648000 arcsec"}.get(key, "of degrees, finite")
             raise SQLError(f"SQL: {usage}: {key} must be a number {bounds}, found {value!r}")
         return number
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -184,16 +184,21 @@ class Engine:
             raise InputError(f"query={sql!r}: must be a text of SQL")
         parameters = _plain(parameters)
         notes: list[str] = []
-        with self._lock, self._limited():
-            try:
-                table = self._run(sql, parameters, self.aperture if aperture is None else aperture, notes)
-            except duckdb.Error as err:
-                raise explained(err, self.limits, self.home, self._binder.read.values()) from err
-            finally:
-                self._binder.forget()
-                while self._answers:
-                    self._connection.unregister(self._answers.pop())
+        diameter = self.aperture if aperture is None else aperture
+        with self._lock:
+            table = self._limited(lambda: self._asked(sql, parameters, diameter, notes))
         return QueryResult(table, notes=list(dict.fromkeys(notes)))
+
+    def _asked(self, sql: str, parameters: Parameters, diameter: float, notes: list[str]) -> pa.Table:
+        """Answer a user's query, and leave nothing of it behind."""
+        try:
+            return self._run(sql, parameters, diameter, notes)
+        except duckdb.Error as err:
+            raise explained(err, self.limits, self.home, self._binder.read.values()) from err
+        finally:
+            self._binder.forget()
+            while self._answers:
+                self._connection.unregister(self._answers.pop())
 
     def _run(self, sql: str, parameters: Parameters, diameter: float, notes: list[str]) -> pa.Table:
         """Answer a query, or one that stands behind a function of another."""
@@ -288,34 +293,27 @@ class Engine:
 
     def _fetch(self, sql: str, parameters: Parameters) -> pa.Table:
         """Return the rows; DuckDB's limit of memory is not of what has left it, so that is counted here."""
-        reader = self._connection.sql(sql, params=parameters).to_arrow_reader(_BATCH)
         batches, size = [], 0
-        for batch in reader:
-            batches.append(batch)
-            size += batch.nbytes
-            if size > self.limits.memory_gb * 1e9:
-                raise too_much(self.limits)
-        return pa.Table.from_batches(batches, reader.schema)
+        with self._connection.sql(sql, params=parameters).to_arrow_reader(_BATCH) as reader:  # open, it would block the connection
+            for batch in reader:
+                batches.append(batch)
+                size += batch.nbytes
+                if size > self.limits.memory_gb * 1e9:
+                    raise too_much(self.limits)
+            return pa.Table.from_batches(batches, reader.schema)
 
-    @contextmanager
-    def _limited(self) -> Iterator[None]:
-        """Interrupt what runs in the block when its time is over."""
-        done = threading.Event()
-
-        def watch() -> None:
-            # Again and again: an interrupt between two statements of one query is lost.
-            over = done.wait(min(self.limits.timeout_seconds, threading.TIMEOUT_MAX))
-            while not over:
-                self._connection.interrupt()
-                over = done.wait(0.05)
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+    def _limited(self, work: Callable[[], pa.Table]) -> pa.Table:
+        """Return what `work` gives; it is interrupted when its time is over, or the caller is (Ctrl-C does not reach DuckDB)."""
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(work)
+            try:
+                wait((future,), min(self.limits.timeout_seconds, threading.TIMEOUT_MAX))
+            finally:
+                # Again and again: an interrupt between two statements of one query is lost.
+                while not future.done():
+                    self._connection.interrupt()
+                    wait((future,), 0.05)
+        return future.result()
 
 
 _BATCH = 100_000

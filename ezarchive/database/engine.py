@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
 
 from ezarchive.errors import ConfigError, DatabaseError, LockedError
 
@@ -20,6 +20,9 @@ BUSY_SECONDS = 30
 
 IMMEDIATE = "ezarchive_immediate"
 """Execution option of a connection whose transaction writes."""
+
+_OF_PARENTS: list[Any] = []
+"""Connections of the process that this one was forked from, which only it may use or close."""
 
 BINARY = "ezarchive_binary"
 """Execution option of a statement whose rows PostgreSQL is to send as numbers and not as their digits."""
@@ -71,7 +74,7 @@ def make_engine(url: sa.URL, *, write: bool = True) -> sa.Engine:
             engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(engine, "connect", _set_up_sqlite if write else _set_up_sqlite_reader)
         sa.event.listen(engine, "begin", _begin_sqlite)
-        return engine
+        return _of_one_process(engine)
     settings = {
         "jit": "off",  # costs 100 ms a query here and gains nothing
         "random_page_cost": "1.1",  # the default is for turning disks: it prefers reading a table whole to using its index
@@ -85,6 +88,13 @@ def make_engine(url: sa.URL, *, write: bool = True) -> sa.Engine:
     except ImportError as err:
         raise DatabaseError(f"database {shown(url)}: needs psycopg 3: pip install 'ezarchive[postgresql]'") from err
     sa.event.listen(engine, "before_cursor_execute", _ask_for_binary)
+    return _of_one_process(engine)
+
+
+def _of_one_process(engine: sa.Engine) -> sa.Engine:
+    """Make connections anew in a process that was forked; SQLAlchemy's own recipe, but that those of the parent are not even closed."""
+    sa.event.listen(engine, "connect", _remember_process)
+    sa.event.listen(engine, "checkout", _refuse_parents)
     return engine
 
 
@@ -112,6 +122,17 @@ def translated(url: sa.URL) -> Iterator[None]:
 
 def _first_line(err: DBAPIError) -> str:
     return str(err.orig).strip().partition("\n")[0]
+
+
+def _remember_process(connection: Any, record: Any) -> None:
+    record.info["process"] = os.getpid()
+
+
+def _refuse_parents(connection: Any, record: Any, proxy: Any) -> None:
+    if record.info["process"] != os.getpid():
+        _OF_PARENTS.append(connection)
+        record.dbapi_connection = proxy.dbapi_connection = None
+        raise DisconnectionError("the connection is the parent process's")
 
 
 def _connect_immutable(path: Path) -> sqlite3.Connection:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,6 +115,18 @@ def test_a_query_is_stopped_in_time(tmp_path: Path, sql: str) -> None:
         with pytest.raises(SQLError, match=r"stopped after 0\.3 s"):
             engine.query(sql)
         assert time.monotonic() - start < 3
+        assert one(engine, "SELECT 1 AS a") == (1,)
+
+
+def test_a_query_is_stopped_by_ctrl_c(tmp_path: Path) -> None:
+    with Engine({}, {}, tmp_path) as engine:
+        start = time.monotonic()
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            engine.query("WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM t) SELECT max(x) FROM t")
+        timer.join()
+        assert time.monotonic() - start < 5
         assert one(engine, "SELECT 1 AS a") == (1,)
 
 
