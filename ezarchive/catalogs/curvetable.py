@@ -28,6 +28,7 @@ KINDS = ("detection", "forced", "limit")
 
 TIMES = {"mjd_mid": ("mjd", "utc"), "bjd_tdb": ("jd", "tdb"), "hjd_utc": ("jd", "utc")}
 """Column of time -> its format and scale."""
+_JD = 2400000.5
 
 
 class LightCurveTable(QTable):
@@ -97,7 +98,7 @@ class LightCurveTable(QTable):
         Returns
         -------
         LightCurveTable
-            With ``phase`` (0 to 1) and ``cycle`` in front; rows without a time are left out.
+            With ``phase`` (0 to 1) and ``cycle`` in front; rows without a time are left out. `plot` draws it by its phase.
 
         Raises
         ------
@@ -107,20 +108,26 @@ class LightCurveTable(QTable):
         days = period.to_value(u.day) if isinstance(period, u.Quantity) else period
         if isinstance(days, bool) or not isinstance(days, (int, float, np.number)) or not 0 < days < np.inf:
             raise InputError(f"period={period!r}: must be a number of days above 0")
-        times = numbers(self[self._time(time)])
+        name = self._time(time)
+        times = numbers(self[name])
         table = self[np.isfinite(times)]
-        turns = (times[np.isfinite(times)] - (np.nanmin(times) if epoch is None and len(table) else epoch or 0.0)) / days
+        start = float(np.nanmin(times) if epoch is None and len(table) else epoch or 0.0)
+        turns = (times[np.isfinite(times)] - start) / days
         cycle = np.floor(turns)
         table.add_column(Column(turns - cycle, description="phase, 0 to 1"), name="phase", index=0)
         table.add_column(Column(cycle.astype(np.int64), description="whole periods since the epoch"), name="cycle", index=1)
-        table.meta["period"] = u.Quantity(days, u.day)
+        table.meta |= {"period": u.Quantity(days, u.day), "epoch": start, "time": name}
         return table[np.argsort(np.asarray(table["phase"]), kind="stable")]
 
     def plot(self, **options: Any) -> Figure:
-        """Draw it; see `ezarchive.plots.light_curve` for the options."""
+        """Draw it, a folded one by its phase; see `ezarchive.plots.light_curve`, or `ezarchive.plots.folded`, for the options."""
         from ezarchive import plots  # noqa: PLC0415  a light curve is asked for more often than drawn
 
-        return plots.light_curve(self, **options)
+        if "phase" not in self.colnames or not {"period", "epoch", "time"} <= set(self.meta):
+            return plots.light_curve(self, **options)
+        name = self.meta["time"]
+        epoch = self.meta["epoch"] - (0.0 if name == "mjd_mid" else _JD)
+        return plots.folded(self, self.meta["period"].to_value(u.day), **{"epoch": epoch, "time": name, **options})
 
     def to_timeseries(self, time: str = "mjd_mid") -> TimeSeries:
         """Return it as an ``astropy.timeseries.TimeSeries``.

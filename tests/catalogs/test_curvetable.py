@@ -191,6 +191,19 @@ def test_plot_is_a_figure():
     assert together(curve([1.0, 2.0], 100.0), limits([3.0], [19.0])).plot().axes
 
 
+@pytest.mark.parametrize(("name", "start"), [("mjd_mid", 60000.0), ("bjd_tdb", 2460000.5)])
+def test_a_folded_curve_is_drawn_by_its_phase(name, start):
+    days = np.array([0.0, 0.25, 1.5])
+    table = curve(60000.0 + days, 100.0, bjd_tdb=2460000.5 + days)
+    set_column(table, "bjd_tdb", 2460000.5 + days, "d", "")
+    folded = table.fold(2.0, epoch=start - 0.5, time=name)
+    (axes,) = folded.plot(colour_by="telname").axes
+    assert axes.get_xlabel() == f"phase of 2 d (0 at {'MJD' if name == 'mjd_mid' else 'BJD (TDB) 2400000.5 +'} 59999.50000)"
+    drawn = np.sort(np.concatenate([line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 3]))
+    np.testing.assert_allclose(drawn, [0, 0.25, 0.375, 1, 1.25, 1.375], atol=1e-6)
+    assert "days" in folded.binned(1.0).plot().axes[0].get_xlabel()
+
+
 class TestLightkurve:
     def test_one_filter(self):
         pytest.importorskip("lightkurve")
