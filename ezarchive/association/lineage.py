@@ -12,7 +12,7 @@ from cdshealpix import nested
 
 from ezarchive.association import identities, scratch
 from ezarchive.association.deciding import present
-from ezarchive.association.units import part_of
+from ezarchive.association.units import part_of, spans
 from ezarchive.errors import StoreError
 from ezarchive.store import ids
 from ezarchive.store.tree import BORDER_ORDER, Leaf
@@ -108,10 +108,11 @@ def trace(task: LineageTask) -> np.ndarray | str:
 
 
 def _tasks(before: Version, after: Version, lost: np.ndarray, now: np.ndarray) -> Iterator[LineageTask]:
-    places = before.tree.index_of(lost >> 1)
+    places, cells = before.tree.index_of(lost >> 1), ids.cell_12(now)
     for index in np.unique(places).tolist():
         leaf, mine = before.tree.leaves[index], lost[places == index]
-        near = now[np.isin(ids.cell_12(now), _around(ids.cell_12(mine)))]
+        around = _around(ids.cell_12(mine))
+        near = now[spans(cells, around, around + 1)]
         leaves = {after.tree.leaves[place] for place in np.unique(after.tree.index_of(near >> 1)).tolist()}
         yield LineageTask(part_of(before, [leaf], ("light_curve",)), leaf, mine, part_of(after, leaves, ("light_curve",)), near)
 
