@@ -220,7 +220,7 @@ class _Work:
         numbers = {"n_light_curve": totals["light_curve"], "n_objects": totals["objects"], "n_orphans": totals["orphans"]}
         added = self.found.added(rows | counts)
         with self.archive.database.begin() as conn:
-            stores.publish(conn, self.number, kind, numbers, parameters, added, list(removed))
+            stores.publish(conn, self.number, kind, numbers, parameters, added, list(removed), as_of=self.found.as_of)
         return version
 
     @contextmanager

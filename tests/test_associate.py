@@ -13,6 +13,7 @@ from surveys import Survey
 from ezarchive import Archive, associate
 from ezarchive.association import reading, summaries, units, writing
 from ezarchive.database import stores
+from ezarchive.database.rows import now
 from ezarchive.errors import ConfigError, DatabaseError, InputError, LockedError
 from ezarchive.files import Lock
 from ezarchive.store.version import Version
@@ -235,6 +236,15 @@ def test_new_zero_points_give_new_magnitudes_as_a_rebuild_would(survey: Survey, 
     archive.associate(rebuild=True, progress=False)
     assert contents(archive) == found
     assert not archive.associate(progress=False).changed
+
+
+def test_what_changes_during_the_work_is_newer_than_the_store(survey: Survey, monkeypatch: pytest.MonkeyPatch):
+    survey.catalog(survey.frame(10, 10, surveys.MJD), [10.0], [10.0], [100.0])
+    times = []
+    monkeypatch.setattr("ezarchive.association.conservation.check", lambda _: times.append(now()))
+    survey.archive.associate(progress=False)
+    with survey.archive.database.connect() as conn:
+        assert stores.versions(conn)[0]["created"] < times[0]
 
 
 def test_rows_without_a_position_and_catalogs_without_the_aperture(survey: Survey):

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ezarchive.catalogs import depths, views
 from ezarchive.database import stores, tables, zeropoints
+from ezarchive.database.rows import now
 from ezarchive.store.compact import CALIBRATION
 
 FRAME_COLUMNS = (
@@ -39,6 +40,8 @@ class Sources(NamedTuple):
         Catalogs whose rows come in, go out, get new magnitudes; one that is read anew is in the first two.
     without : int
         Catalogs that have no such aperture.
+    as_of : float
+        When the database was looked at, MJD UTC: what changed later is for the next time.
     """
 
     frames: pa.Table
@@ -49,6 +52,7 @@ class Sources(NamedTuple):
     drop: np.ndarray
     recalibrate: np.ndarray
     without: int
+    as_of: float
 
     @property
     def changes(self) -> bool:
@@ -61,7 +65,7 @@ class Sources(NamedTuple):
         fields = [*CALIBRATION, pa.field("calibration", pa.string()), pa.field("n_rows", pa.int64())]
         links, nothing = pa.schema(fields).empty_table(), np.empty(0, np.int64)
         empty = pa.table({})
-        return cls(empty, empty, empty, links, nothing, nothing, nothing, 0)
+        return cls(empty, empty, empty, links, nothing, nothing, nothing, 0, now())
 
     def calibration_of(self, catalog_ids: np.ndarray) -> pa.Table:
         """Return how catalogs are calibrated, as the store takes it (``compact.CALIBRATION``)."""
@@ -98,6 +102,7 @@ def find(conn: Any, aperture: float, *, rebuild: bool = False) -> Sources:
     A catalog whose file, frame or unit has changed is read anew; one whose zero point alone has changed keeps its rows, with new
     magnitudes. Both are told by a hash that the store keeps of each catalog.
     """
+    as_of = now()
     frames = tables.frames_table(conn, columns=FRAME_COLUMNS)
     catalogs = tables.catalogs_table(conn)
     zero_points = zeropoints.zero_points_table(conn)
@@ -105,7 +110,7 @@ def find(conn: Any, aperture: float, *, rebuild: bool = False) -> Sources:
     links = _described(depths.depths(frames, circles, zero_points, aperture), circles)
     stored = stores.stored(conn)
     add, drop, recalibrate = _compared(links, stored.slice(0, 0) if rebuild else stored)
-    return Sources(frames, zero_points, circles, links, add, drop, recalibrate, len(catalogs) - len(links))
+    return Sources(frames, zero_points, circles, links, add, drop, recalibrate, len(catalogs) - len(links), as_of)
 
 
 def _described(links: pa.Table, catalogs: pa.Table) -> pa.Table:

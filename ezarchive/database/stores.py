@@ -63,6 +63,8 @@ def publish(
     parameters: Mapping[str, Any],
     added: Sequence[StoredCatalog | tuple[int, int, str]] = (),
     removed: Iterable[int] = (),
+    *,
+    as_of: float | None = None,
 ) -> None:
     """Make readers take a version that lies whole on disk, and record what has changed in it.
 
@@ -82,6 +84,8 @@ def publish(
         Catalogs that it holds and its predecessor did not, or with other zero points.
     removed : iterable of int
         Ids of catalogs that it does not hold any more. One may be in both: it is replaced.
+    as_of : float, optional
+        When the database was looked at to make it, MJD UTC, its ``created``: what has changed since is not in it. Now by default.
 
     Raises
     ------
@@ -95,8 +99,9 @@ def publish(
     last = conn.execute(sa.select(sa.func.max(store_version.c.number))).scalar()
     if number <= (last or 0):
         raise InputError(f"number {number}: must be larger than {last or 0}, the newest version of the store")
-    values = {name: int(counts[name]) for name in COUNTS}
-    conn.execute(sa.insert(store_version).values(number=number, created=now(), kind=kind, parameters=canonical_json(parameters), **values))
+    values: dict[str, Any] = {name: int(counts[name]) for name in COUNTS}
+    values |= {"number": number, "created": now() if as_of is None else as_of, "kind": kind, "parameters": canonical_json(parameters)}
+    conn.execute(sa.insert(store_version).values(**values))
     pointer = insert(conn, store_pointer).values(name=POINTER, number=number)
     conn.execute(pointer.on_conflict_do_update(index_elements=["name"], set_={"number": number}))
     for part in chunks(removed):
