@@ -114,10 +114,12 @@ def decide(task: DecideTask) -> Decided:
 
 def _written(task: DecideTask, mine: pa.Table, found: grouping.Decision) -> Decided:
     object_id = found.object_id[: len(mine)]
-    taken = object_id != 0
-    orphans = scratch.take(mine, ~taken)
+    orphans = scratch.take(mine, object_id == 0)
+    taken = np.flatnonzero(object_id)
+    order = files.ORDERS["light_curve"]
+    keys = {name: object_id[taken] if name == "object_id" else mine[name].take(pa.array(taken)) for name in order}
+    taken = taken[files.sort_order(pa.table(keys), order)]  # only the keys are sorted: the rows are moved once
     table = with_objects(scratch.take(mine, taken), object_id[taken])
-    table = table.take(pa.array(files.sort_order(table, files.ORDERS["light_curve"])))
     cells, counts = np.unique(ids.cell_12(object_id[taken]), return_counts=True)
     sited = pa.table({"site": found.sites[:, 0], "object_id": found.sites[:, 1]})
     names = (("rows", table), ("orphans", orphans), ("sites", sited))

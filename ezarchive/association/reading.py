@@ -62,7 +62,7 @@ class Read(NamedTuple):
     catalog_id, counts : ndarray of int64
         Catalogs that were read and all the rows of each.
     failed : tuple of (int, str)
-        Catalogs whose file is missing or torn, and what is wrong.
+        Catalogs whose file is missing, torn or of another number of rows than the database counts, and what is wrong.
     """
 
     placed: Path | None
@@ -126,14 +126,14 @@ def read(task: ReadTask) -> Read:
         table = _rows(task, task.catalogs)
     except CatalogError:
         table = pa.concat_tables(_one_by_one(task, failed))
-    table = scratch.coded(table)
+    table = scratch.coded(_without_miscounted(task, table, failed))
     positioned = pc.and_(pc.is_finite(table["ra"]), pc.less_equal(pc.abs(table["dec"]), 90)).fill_null(False)
     lost = table.filter(pc.invert(positioned))
-    placed = table.filter(positioned)
+    placed = table.filter(positioned) if len(lost) else table
     cells = sky.cell_of(scratch.column(placed, "ra"), scratch.column(placed, "dec"), CELL_ORDER)
-    order = np.lexsort((scratch.column(placed, "row"), scratch.column(placed, "catalog_id"), cells))
-    cells = cells[order]
-    placed = placed.take(pa.array(order)).append_column("_healpix_29", pa.array(cells))
+    placed = placed.append_column("_healpix_29", pa.array(cells))
+    order = files.sort_order(placed, ("_healpix_29", "catalog_id", "row"))
+    cells, placed = cells[order], placed.take(pa.array(order))
     lost = lost.append_column("_healpix_29", pa.nulls(len(lost), pa.int64()))
     paths = [_write(task, name, part) for name, part in (("placed", placed), ("unplaced", lost))]
     found, counts = np.unique(cells >> BORDER_SHIFT, return_counts=True)
@@ -155,6 +155,20 @@ def _one_by_one(task: ReadTask, failed: list[tuple[int, str]]) -> Iterator[pa.Ta
             yield _rows(task, task.catalogs.slice(place, 1))
         except CatalogError as err:
             failed.append((number, str(err)))
+
+
+def _without_miscounted(task: ReadTask, table: pa.Table, failed: list[tuple[int, str]]) -> pa.Table:
+    """Leave out the rows of catalogs of which the database counts others."""
+    numbers = task.catalogs["catalog_id"].to_numpy()
+    order, known = np.argsort(numbers), {number for number, _ in failed}
+    found = np.bincount(np.searchsorted(numbers[order], scratch.column(table, "catalog_id")), minlength=len(numbers))
+    wrong = []
+    for place, rows in zip(order.tolist(), found.tolist(), strict=True):
+        number, wanted = int(numbers[place]), task.catalogs["n_rows"][place].as_py()
+        if number not in known and rows != wanted:
+            wrong.append(number)
+            failed.append((number, f"its file has {rows} rows, must have {wanted}; `ezarchive verify` lists all that are damaged"))
+    return table.filter(pc.invert(pc.is_in(table["catalog_id"], pa.array(wrong, pa.int64())))) if wrong else table
 
 
 def _write(task: ReadTask, name: str, table: pa.Table) -> Path | None:
