@@ -20,7 +20,7 @@ from ezarchive.catalogs.stored import Stored
 from ezarchive.catalogs.views import CATALOGS_SCHEMA, ELLIPTICAL, FRAMES_SCHEMA, ZERO_POINTS_SCHEMA
 from ezarchive.columns import DEFAULT_APERTURE
 from ezarchive.database import runs, stores, tables, zeropoints
-from ezarchive.errors import EzarchiveError, UnknownNameError
+from ezarchive.errors import EzarchiveError, StoreError, UnknownNameError
 from ezarchive.store.version import Version
 
 if TYPE_CHECKING:
@@ -127,6 +127,9 @@ def ask(
         except _OutdatedError:
             if not left:
                 break
+        except StoreError:  # a version is removed when two others have been published while it was read
+            if not left or archive.engines.get(archive, aperture=diameter, method=method, run=run) is engine:
+                raise
     with closing(of_frames(archive, None, aperture=aperture, method=method, run=run)) as engine:
         return question(engine)
 

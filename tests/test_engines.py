@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import surveys
 
 from ezarchive import Archive, engines
 from ezarchive.engines import _OutdatedError
-from ezarchive.errors import InputError
+from ezarchive.errors import InputError, StoreError
 
 
 @pytest.fixture
@@ -64,6 +66,28 @@ def test_a_change_between_engine_and_table_is_followed(archive, monkeypatch):
     monkeypatch.setattr(engines, "_TRIES", 1)
     times.clear()
     assert len(archive.sql("SELECT exptime FROM frames")) == 2
+
+
+def test_a_version_that_is_removed_while_it_is_read_is_followed(tmp_path):
+    survey = surveys.Survey(tmp_path / "home")
+    survey.catalog(survey.frame(10, 10, surveys.MJD), [10.0], [10.0], [100.0])
+    survey.archive.associate(progress=False)
+    asked = []
+
+    def count(engine):
+        asked.append(engine)
+        if len(asked) == 1:
+            for night in (1, 2):  # the first version is gone then
+                survey.catalog(survey.frame(10, 10, surveys.MJD + night), [10.0], [10.0], [100.0])
+                survey.archive.associate(progress=False)
+        return engine.query("SELECT count(*) FROM light_curve").to_arrow()[0][0].as_py()
+
+    assert engines.ask(survey.archive, count) == 3
+    assert len(asked) == 2
+    shutil.rmtree(survey.home / "store")
+    with pytest.raises(StoreError, match="cannot be read"):
+        engines.ask(survey.archive, count)
+    assert len(asked) == 3
 
 
 def test_threads_share_an_archive(archive):
