@@ -14,7 +14,7 @@ from ezarchive import Archive, associate
 from ezarchive.association import reading, summaries, units, writing
 from ezarchive.database import stores
 from ezarchive.database.rows import now
-from ezarchive.errors import ConfigError, DatabaseError, InputError, LockedError
+from ezarchive.errors import ConfigError, DatabaseError, InputError, LockedError, StoreError
 from ezarchive.files import Lock
 from ezarchive.store.version import Version
 
@@ -331,6 +331,27 @@ def test_a_torn_catalog_is_told_and_tried_again(survey: Survey):
     path.write_bytes(whole)
     report = survey.archive.associate(progress=False)
     assert (report.ok, report.added, report.rows_in) == (True, 1, 3)
+
+
+def test_a_catalog_of_other_rows_than_are_counted_is_told(survey: Survey):
+    numbers = [survey.catalog(survey.frame(10, 10, surveys.MJD + night), [10.0], [10.0], [100.0]) for night in range(3)]
+    with survey.archive.database.begin() as conn:
+        conn.exec_driver_sql("UPDATE catalog SET n_rows = 7 WHERE catalog_id = 2")
+    report = survey.archive.associate(progress=False)
+    assert report.failed == ((numbers[1], "its file has 1 rows, must have 7; `ezarchive verify` lists all that are damaged"),)
+    assert (report.added, report.rows_in, report.conserved) == (2, 2, True)
+
+
+def test_a_rebuild_that_can_read_nothing_leaves_the_store(survey: Survey):
+    for night in range(3):
+        survey.catalog(survey.frame(10, 10, surveys.MJD + night), [10.0], [10.0], [100.0])
+    survey.archive.associate(progress=False)
+    (survey.home / "catalogs").rename(survey.home / "away")
+    with pytest.raises(StoreError, match="none of the 3 catalogs can be read, the store stays as it is; .*does not exist"):
+        survey.archive.associate(rebuild=True, progress=False)
+    assert len(rows_of(survey.archive)) == 3
+    (survey.home / "away").rename(survey.home / "catalogs")
+    assert survey.archive.associate(rebuild=True, progress=False).rows_in == 3
 
 
 def test_an_archive_without_catalogs_has_no_store(survey: Survey):
