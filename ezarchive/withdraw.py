@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ezarchive.database import withdrawals
 from ezarchive.database.withdrawals import Withdrawal
+from ezarchive.errors import InputError
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
@@ -34,7 +37,10 @@ def withdraw(archive: Archive, run_id: int, *, restore: bool = False) -> Withdra
     Raises
     ------
     InputError
-        If there is no such run.
+        If ``run_id`` is no whole number, or there is no such run.
     """
+    if isinstance(run_id, bool) or not isinstance(run_id, (int, np.integer)):
+        raise InputError(f"run_id={run_id!r}: must be the number of a run; `ezarchive runs` lists the runs")
+    number = int(run_id)
     with archive.database.begin() as conn:
-        return withdrawals.restore_run(conn, run_id) if restore else withdrawals.withdraw_run(conn, run_id)
+        return withdrawals.restore_run(conn, number) if restore else withdrawals.withdraw_run(conn, number)

@@ -98,6 +98,12 @@ def test_twice_is_once(archive):
     assert archive.withdraw(2) == Withdrawal(0, 0, 0)
 
 
+@pytest.mark.parametrize("wrong", [True, 1.0, "1", None])
+def test_a_run_is_a_number(archive, wrong):
+    with pytest.raises(InputError, match=f"run_id={wrong!r}: must be the number of a run"):
+        archive.withdraw(wrong)
+
+
 def test_what_cannot_be(archive, home):
     with pytest.raises(InputError, match="run_id 9: there is no such run; `ezarchive runs` lists the runs"):
         archive.withdraw(9)

@@ -7,6 +7,7 @@ tree is looked at before it runs: only plain queries, only known tables, only ta
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from ezarchive.catalogs.trees import parsed, table_path, walk
+from ezarchive.catalogs.trees import arguments, parsed, table_path, walk
 from ezarchive.errors import SQLError, near_misses
 
 VIEWS = (
@@ -34,6 +35,9 @@ TABLE_FUNCTIONS = frozenset(
 """Table functions that touch no file and no memory of others."""
 
 _REFUSED_FUNCTIONS = frozenset("getenv getvariable setval nextval write_log json_execute_serialized_sql".split())
+_MAKERS = {"range": 0, "generate_series": 0, "repeat": 1, "lpad": 1, "rpad": 1, "list_resize": 1, "array_resize": 1}
+"""Functions that make a value of any size at one stroke, which no limit of time or memory stops, and where their size stands."""
+MOST_MADE = 1_000_000
 _QUERY_NODES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
 _SYSTEM_SCHEMAS = ("information_schema", "pg_catalog")
 _EXPLAIN = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*explain(?:\s+analyze\b)?(?:\s*\([^)]*\))?\s", re.IGNORECASE | re.DOTALL)
@@ -156,6 +160,37 @@ def _check_nodes(tree: dict[str, Any]) -> None:
             raise SQLError(f"SQL: function {node['function_name']!r} is refused")
         if kind == "BASE_TABLE":
             _check_table(node, named)
+    _check_makers(tree)
+
+
+def _check_makers(tree: dict[str, Any]) -> None:
+    """Refuse values that are too large, one by one or one inside the other."""
+    tables = {id(node["function"]) for node in walk(tree) if node.get("type") == "TABLE_FUNCTION"}
+    made = 1.0
+    for node in walk(tree):
+        name = str(node.get("function_name", "")).lower()
+        if node.get("type") != "FUNCTION" or name not in _MAKERS or id(node) in tables:
+            continue
+        given = arguments(node)
+        sizes = [_number(item) for item in given[_MAKERS[name] :][: 3 if _MAKERS[name] == 0 else 1]]
+        made *= max(_length(sizes) if _MAKERS[name] == 0 else max(sizes, default=0), 1)
+        if not made <= MOST_MADE:
+            size = f"its size must be a plain number, at most {MOST_MADE:,} in all"
+            raise SQLError(f"SQL: function {name!r} is refused: {size}; FROM range(...) gives rows of any number")
+
+
+def _number(node: dict[str, Any]) -> float:
+    """Return the number that is written there, infinite where none is."""
+    literal = node.get("literal", {}) if node.get("class") == "CONSTANT" else {}
+    return float(literal["text"]) if literal.get("kind") in ("INTEGER", "NUMERIC") else math.inf
+
+
+def _length(sizes: list[float]) -> float:
+    """Return about how many numbers ``range`` gives."""
+    if not sizes:
+        return 0.0
+    first, last, step = [(0.0, *sizes, 1.0), (*sizes, 1.0), tuple(sizes)][len(sizes) - 1]
+    return abs(last - first) / abs(step) if step else math.inf
 
 
 def _check_table(node: dict[str, Any], named: set[str]) -> None:

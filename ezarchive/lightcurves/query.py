@@ -15,8 +15,8 @@ from ezarchive.catalogs import lightcurve
 from ezarchive.catalogs.curvetable import KINDS, LightCurveTable
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.columns import DEFAULT_APERTURE
-from ezarchive.database import queries
-from ezarchive.errors import InputError, QueryError, SQLError
+from ezarchive.database import queries, stores
+from ezarchive.errors import InputError, QueryError
 from ezarchive.lightcurves.limits import non_detections
 from ezarchive.lightcurves.times import add_times
 from ezarchive.plots.common import numbers
@@ -100,7 +100,7 @@ def light_curve(  # noqa: PLR0913 - the words of a user
     Raises
     ------
     InputError
-        If the position cannot be read, the radius has no unit or is not positive, or kind or quality is none.
+        If the position cannot be read, the radius has no unit or is not positive, kind or quality is none, or a switch is no bool.
     UnknownNameError
         If a filter, a telescope or a run does not exist, or there is no run of the method.
     QueryError
@@ -109,6 +109,7 @@ def light_curve(  # noqa: PLR0913 - the words of a user
     good = _quality(quality)
     if kind is not None and kind not in KINDS:
         raise InputError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
+    _check_switches(limits=limits, bjd=bjd, heliocentric=heliocentric)
     names = {key: _listed(value) for key, value in (("filter", filter), ("telname", telname)) if value is not None}
     asked = _Asked(engines.arcsec("aperture", aperture), names, kind, method, run, limits or kind == "limit")
     number = _object_id(position)
@@ -125,6 +126,12 @@ def light_curve(  # noqa: PLR0913 - the words of a user
     if bjd or heliocentric:
         add_times(archive, table, ra, dec, bjd=bjd, heliocentric=heliocentric)
     return table
+
+
+def _check_switches(**switches: Any) -> None:
+    for name, value in switches.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise InputError(f"{name}={value!r}: must be True or False")
 
 
 def _object_id(position: Any) -> int | None:
@@ -181,16 +188,20 @@ def _of_object(archive: Archive, number: int, asked: _Asked) -> tuple[LightCurve
 
 def _object(archive: Archive, number: int) -> tuple[int, float, float]:
     """Return the object behind an id, which may be that of an object which became another, and its mean place."""
-    try:
-        found = _place_of(archive, number)
-        if found is None:
-            (now,) = _columns(archive.sql("SELECT object_id FROM aliases WHERE old_id = ?", [number]))
-            found = _place_of(archive, now[0]) if now else None
-    except SQLError as err:
-        raise QueryError(f"object {number}: this archive has no objects; `ezarchive associate` makes them") from err
+    found = _place_of(archive, number)
+    if found is None:
+        (now,) = _columns(archive.sql("SELECT object_id FROM aliases WHERE old_id = ?", [number]))
+        found = _place_of(archive, now[0]) if now else None
+    if found is None and not _has_objects(archive):
+        raise QueryError(f"object {number}: this archive has no objects; `ezarchive associate` makes them")
     if found is None:
         raise QueryError(f"object {number}: there is no such object; SELECT object_id FROM cone(ra, dec, radius) tells those of a place")
     return found
+
+
+def _has_objects(archive: Archive) -> bool:
+    with archive.database.connect() as conn:
+        return stores.current(conn) is not None
 
 
 def _place_of(archive: Archive, number: int) -> tuple[int, float, float] | None:

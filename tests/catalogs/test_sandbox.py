@@ -196,3 +196,34 @@ def test_python_variables_cannot_be_read(tmp_path: Path) -> None:
     with Engine({}, {}, tmp_path) as engine, pytest.raises(SQLError, match="table 'secret'"):
         engine.query("SELECT * FROM secret")
     assert len(secret) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT list_sort(range(1000000000))",
+        "SELECT system.main.range(1000000000)",
+        "SELECT range(1e9, 1, -1)",
+        "SELECT range(1, 100, 0)",
+        "SELECT range(TIMESTAMP '2000-01-01', TIMESTAMP '2025-01-01', INTERVAL 1 MICROSECOND)",
+        "SELECT list_transform(range(1000), x -> generate_series(1, 2000))",
+        "SELECT * FROM unnest(range(1000000000))",
+        "SELECT repeat(repeat('x', 10000), 10000)",
+        "SELECT repeat('x', frame_id) FROM frames",
+        "SELECT lpad('x', 2000000000, 'y')",
+        "SELECT list_resize([1], 2000000000)",
+    ],
+)
+def test_values_of_any_size_are_refused(archive: Any, sql: str) -> None:
+    with archive.engine() as engine, pytest.raises(SQLError, match="is refused: its size must be a plain number, at most 1,000,000"):
+        engine.query(sql)
+
+
+def test_values_of_some_size_are_made(archive: Any) -> None:
+    with archive.engine() as engine:
+        assert one(engine, "SELECT range(3) AS a, range(5, 1) AS b, repeat('x', 3) AS c") == ([0, 1, 2], [], "xxx")
+        assert len(engine.query("SELECT unnest(generate_series(1, 10))")) == 10
+        assert one(engine, "SELECT count(*) FROM range(100000000)") == (100000000,)
+        assert one(engine, "SELECT lpad('7', 3, '0') AS a, list_resize([1], 2) AS b") == ("007", [1, None])
+        with pytest.raises(SQLError, match="range"):
+            engine.query("SELECT range()")

@@ -12,6 +12,7 @@ from ezarchive.catalogs.curvetable import LightCurveTable
 from ezarchive.catalogs.result import QueryResult
 from ezarchive.columns import LIGHT_CURVE
 from ezarchive.errors import InputError, QueryError, UnknownNameError
+from ezarchive.lightcurves import query
 from ezarchive.lightcurves.query import _object
 from ezarchive.plots.common import numbers
 
@@ -87,6 +88,9 @@ def test_quality(measured, star):
         ({"quality": -1}, "quality=.*must be 'good'"),
         ({"quality": True}, "quality=True: must be"),
         ({"quality": (1, 2, 3)}, "quality=.*two numbers"),
+        ({"limits": "no"}, "limits='no': must be True or False"),
+        ({"bjd": 1.0}, "bjd=1.0: must be True or False"),
+        ({"heliocentric": None}, "heliocentric=None: must be True or False"),
         ({"kind": "limits"}, "kind='limits': must be one of detection, forced, limit"),
         ({"radius": 2}, "radius 2: a bare number has no unit"),
         ({"radius": "2 deg"}, "radius='2 deg': must be more than 0 and at most 1 degree"),
@@ -105,7 +109,7 @@ def test_unknown_names_are_told(measured):
 
 
 def test_an_object_without_a_store_is_told(measured):
-    with pytest.raises(QueryError, match="object 12345: "):
+    with pytest.raises(QueryError, match="object 12345: this archive has no objects; `ezarchive associate` makes them"):
         measured.light_curve(12345)
     with pytest.raises(InputError, match="position True: must be"):
         measured.light_curve(True)
@@ -201,7 +205,8 @@ class _Answers:
         return QueryResult(pa.table({name: [] if rows is None else [rows[place]] for place, name in enumerate(names)}))
 
 
-def test_an_id_that_became_another_object_is_followed():
+def test_an_id_that_became_another_object_is_followed(monkeypatch):
+    monkeypatch.setattr(query, "_has_objects", lambda archive: True)
     assert _object(_Answers(), 7) == (7, 10.0, 20.0)
     assert _object(_Answers(), 5) == (7, 10.0, 20.0)
     with pytest.raises(QueryError, match="object 6: there is no such object"):
