@@ -35,6 +35,7 @@ def detected_at(archive, place):
 
 @pytest.mark.parametrize("threshold", [5.0, 2.0])
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_where_and_only_where_the_truth_is_below_the_limit(tmp_path, threshold):
     toy = simulate.toy_archive(
         tmp_path / "toy", shape=(360, 380), targets=simulate.TARGETS[:1], telescopes=("7DT01",), filters=("m600", "r"), n_epochs=2,

@@ -37,6 +37,8 @@ def noisy(kind, period, n=150, error=0.02, amplitude=0.4, seed=0, baseline=90.0)
 
 
 @pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("n_terms", [1, 2])
 @pytest.mark.parametrize("kind", ["sine", "rrlyrae", "eclipsing"])
 def test_periods_are_recovered(survey, kind, n_terms):
