@@ -132,6 +132,7 @@ class Engine:
         self.ellipses = ellipses
         self._source, self._stored, self._limits_of = source, stored, limits_of
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, "ezarchive-sql")  # its thread ends with the engine
         self._checked: dict[str, Checked] = {}
         self._answers: list[str] = []
         self._connection = connect(self.limits.memory_gb)
@@ -304,15 +305,14 @@ class Engine:
 
     def _limited(self, work: Callable[[], pa.Table]) -> pa.Table:
         """Return what `work` gives; it is interrupted when its time is over, or the caller is (Ctrl-C does not reach DuckDB)."""
-        with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(work)
-            try:
-                wait((future,), min(self.limits.timeout_seconds, threading.TIMEOUT_MAX))
-            finally:
-                # Again and again: an interrupt between two statements of one query is lost.
-                while not future.done():
-                    self._connection.interrupt()
-                    wait((future,), 0.05)
+        future = self._pool.submit(work)
+        try:
+            wait((future,), min(self.limits.timeout_seconds, threading.TIMEOUT_MAX))
+        finally:
+            # Again and again: an interrupt between two statements of one query is lost.
+            while not future.done():
+                self._connection.interrupt()
+                wait((future,), 0.05)
         return future.result()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +25,8 @@ SUMMARIES = {"objects": OBJECT, "object_filters": OBJECT_FILTER}
 TABLES = {"ambiguous": AMBIGUOUS, "aliases": ALIAS}
 """Views over tables of the store, and their columns."""
 
+_FEW = 4
+"""Ranges in a condition: more take longer than the rows that they spare."""
 _LISTED = 16
 """Ids up to which they are written into the query; DuckDB joins a table of more."""
 _NARROW = 256
@@ -173,12 +176,14 @@ class StoreViews:
             self._variables[name] = value
 
     def _between(self, label: str, column: str, ranges: Sequence[Range], *, shift: int = 0) -> str:
-        """Return a condition by which DuckDB leaves out row groups: from the first range to the last one."""
+        """Return a condition by which DuckDB leaves out row groups: a few ranges that hold all of these."""
         if not ranges:
             return "false"
-        self._set(f"_low_{label}", ranges[0].low >> shift)
-        self._set(f"_high_{label}", (ranges[-1].high - 1) >> shift)
-        return f"{column} BETWEEN getvariable('_low_{label}') AND getvariable('_high_{label}')"
+        bounds = [bound >> shift for first, last in _few(ranges) for bound in (first, last - 1)]
+        n = _FEW if len(ranges) > 1 else 1
+        self._set(f"_bounds_{label}", bounds + [1, 0] * (n - len(bounds) // 2))  # nothing lies between 1 and 0
+        value = f"getvariable('_bounds_{label}')"
+        return "(" + " OR ".join(f"{column} BETWEEN {value}[{2 * k + 1}] AND {value}[{2 * k + 2}]" for k in range(n)) + ")"
 
     def _of_ids(self, label: str, column: str, ids: NDArray[np.int64] | None) -> str:
         if ids is None:
@@ -191,6 +196,13 @@ class StoreViews:
             return f"{column} IN ({', '.join(map(str, ids.tolist()))})"
         self._connection.register(f"_wanted_{label}", pa.table({"object_id": ids}))
         return f"{column} BETWEEN {ids[0]} AND {ids[-1]} AND {column} IN (SELECT object_id FROM temp.main._wanted_{label})"
+
+
+def _few(ranges: Sequence[Range]) -> list[tuple[int, int]]:
+    """Return a few ranges, parted at the widest gaps: those of a cone lie far apart where it crosses the border of a large cell."""
+    by_gap = sorted(range(1, len(ranges)), key=lambda place: ranges[place - 1].high - ranges[place].low)
+    cuts = [0, *sorted(by_gap[: _FEW - 1]), len(ranges)]
+    return [(ranges[start].low, ranges[end - 1].high) for start, end in pairwise(cuts)]
 
 
 def _ranges(wanted: Wanted | None, margin_deg: float) -> list[Range] | None:

@@ -131,8 +131,16 @@ def value(connection: duckdb.DuckDBPyConnection, node: Node, parameters: Paramet
     literal = node.get("literal", {}) if node.get("class") == "CONSTANT" else {}
     if literal.get("kind") in _LITERALS:
         return _LITERALS[literal["kind"]](literal["text"])
+    key = None if any(part.get("class") == "PARAMETER" for part in walk(node)) else json.dumps(node)
+    if key is not None and key in _CONSTANTS:
+        return _CONSTANTS[key]
     sql, values = text(connection, filled(parsed(connection, "SELECT _value"), {"_value": node}), parameters)
-    return connection.execute(sql, values).fetchall()[0][0]
+    found = connection.execute(sql, values).fetchall()[0][0]
+    if key is not None:
+        if len(_CONSTANTS) >= _MOST_CONSTANTS:
+            _CONSTANTS.clear()
+        _CONSTANTS[key] = found
+    return found
 
 
 def finite(found: Any) -> float | None:
@@ -144,4 +152,7 @@ def finite(found: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+_CONSTANTS: dict[str, Any] = {}
+"""Values of expressions without parameters that were asked for: to evaluate one takes longer than to open a file."""
+_MOST_CONSTANTS = 1000
 _LITERALS = {"INTEGER": int, "NUMERIC": float, "STRING": str, "NULL_LITERAL": lambda _: None}

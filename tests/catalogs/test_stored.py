@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 from stores import LONELY, OBJECTS, OLD, STARS, engine, fill, store
 
+from ezarchive.catalogs import stored as stored_module
 from ezarchive.errors import SQLError, StoreError
+from ezarchive.store.ids import Range
 
 A, B, C, D = OBJECTS.values()
 NAMES = 'frame_id, run_id, catalog_id, "row", telname, filter, mjd_mid, exptime, ra, dec, aperture_arcsec, flags, kind, night, target_id'
@@ -236,3 +238,19 @@ def test_a_lonely_measurement_has_no_object(archive: Any) -> None:
         sql = "SELECT frame_id, object_id FROM light_curve WHERE angular_separation(ra, dec, ?, ?) < 1e-4"
         assert rows(asked, sql, [ra, dec]) == [(1, None)]
         assert len(STARS) == len(asked.query("SELECT * FROM objects"))
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+def test_a_few_ranges_hold_all_of_many(n):
+    """Whatever many ranges hold, the few hold too; they part where the gaps are widest."""
+    rng = np.random.default_rng(n)
+    bounds = np.sort(rng.choice(10_000, 2 * n, replace=False)).tolist()
+    ranges = [Range(low, high) for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
+    few = stored_module._few(ranges)
+    assert len(few) == min(n, 4)
+    assert all(any(low <= one.low and one.high <= high for low, high in few) for one in ranges)
+    assert few[0][0] == ranges[0].low
+    assert few[-1][1] == ranges[-1].high
+    between = [low - high for (_, high), (low, _) in zip(few, few[1:], strict=False)]
+    gaps = sorted((after.low - before.high for before, after in zip(ranges, ranges[1:], strict=False)), reverse=True)
+    assert sorted(between, reverse=True) == gaps[: len(few) - 1]
