@@ -256,14 +256,14 @@ def ask(archive: Archive) -> None:
     some = archive.sql(sample).to_pandas()
     ids, places = some["object_id"].tolist(), list(zip(some["ra"], some["dec"], strict=True))
     peer = Peer(archive)
-    asked("one object by id, SQL", [_sql(archive, "SELECT * FROM light_curve WHERE object_id = ?", [i]) for i in ids[:50]], "10 ms",
+    asked("one object by id, SQL", [_sql(archive, "SELECT * FROM light_curve WHERE object_id = ?", [i]) for i in ids[:300]], "10 ms",
           [lambda i=i: peer.by_id([i]) for i in ids[:5]])  # fmt: skip
-    asked("one object by id, lc()", [_sql(archive, f"SELECT mjd_mid, mag, mag_err FROM lc({i})", None) for i in ids[:50]], "10 ms")
-    asked("one object by id, archive.light_curve", [lambda i=i: archive.light_curve(i) for i in ids[:20]], "-")
+    asked("one object by id, lc()", [_sql(archive, f"SELECT mjd_mid, mag, mag_err FROM lc({i})", None) for i in ids[:300]], "10 ms")
+    asked("one object by id, archive.light_curve", [lambda i=i: archive.light_curve(i) for i in ids[:100]], "-")
     cone = "SELECT * FROM light_curve WHERE angular_separation(ra, dec, ?, ?) < 5 / 3600"
-    asked("cone of 5 arcsec, light curves", [_sql(archive, cone, list(place)) for place in places[:50]], "15 ms",
+    asked("cone of 5 arcsec, light curves", [_sql(archive, cone, list(place)) for place in places[:300]], "15 ms",
           [lambda place=place: peer.cone("light_curve", *place, 5) for place in places[:5]])  # fmt: skip
-    asked("cone of 5 arcsec, objects", [_sql(archive, "SELECT * FROM cone(?, ?, 5)", list(place)) for place in places[:50]], "15 ms",
+    asked("cone of 5 arcsec, objects", [_sql(archive, "SELECT * FROM cone(?, ?, 5)", list(place)) for place in places[:300]], "15 ms",
           [lambda place=place: peer.cone("objects", *place, 5) for place in places[:5]])  # fmt: skip
     asked("cone of 1 degree, objects", [_sql(archive, "SELECT * FROM cone(?, ?, 3600)", list(place)) for place in places[:5]], "500 ms",
           [lambda place=place: peer.cone("objects", *place, 3600) for place in places[:3]])  # fmt: skip
