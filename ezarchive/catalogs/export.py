@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,7 @@ def write_table(table: Table, path: Path | str, form: str | None = None, *, fact
         If the format is none of these, or the suffix says nothing.
     """
     path = Path(path)
-    found = FORMATS.get(path.suffix.lower()) if form is None else form.lower()
-    if found not in _WRITERS:
-        said = f"format={form!r}" if form is not None else f"path={str(path)!r}: the suffix"
-        raise InputError(f"{said}: must be one of {', '.join(_WRITERS if form is not None else FORMATS)}")
-    made = content(table, found, facts)
+    made = content(table, chosen_format(path, form, _WRITERS, FORMATS), facts)
     with atomic_write(path) as stream:
         stream.write(made)
     return path
@@ -209,3 +205,33 @@ def _quiet(write: Callable[[Table, Mapping[str, Any]], bytes]) -> Callable[[Tabl
 _WRITERS = {
     "ecsv": _ascii("ascii.ecsv"), "csv": _ascii("ascii.csv"), "fits": _quiet(_fits), "votable": _quiet(_votable), "parquet": _parquet
 }  # fmt: skip
+
+
+def chosen_format(path: Path, form: str | None, formats: Iterable[str], suffixes: Mapping[str, str]) -> str:
+    """Return the format of a file: the one that is asked for, else what its suffix says.
+
+    Parameters
+    ----------
+    path : Path
+    form : str or None
+        In any case.
+    formats : iterable of str
+        Those that there are.
+    suffixes : mapping
+        Suffix in lower case -> format.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If the format is none of these, or the suffix says nothing.
+    """
+    found = suffixes.get(path.suffix.lower()) if form is None else form.lower()
+    known = tuple(formats)
+    if found not in known:
+        said = f"format={form!r}" if form is not None else f"path={str(path)!r}: the suffix"
+        raise InputError(f"{said}: must be one of {', '.join(known if form is not None else suffixes)}")
+    return found

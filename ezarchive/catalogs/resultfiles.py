@@ -46,10 +46,7 @@ def write_result(result: QueryResult, path: Path | str, form: str | None = None)
         If the format is none of these, or the suffix says nothing.
     """
     path = Path(path)
-    found = form.lower() if form is not None else SUFFIXES.get(path.suffix.lower())
-    if found not in FORMATS:
-        said = f"format={form!r}" if form is not None else f"path={str(path)!r}: the suffix"
-        raise InputError(f"{said}: must be one of {', '.join(FORMATS if form is not None else SUFFIXES)}")
+    found = export.chosen_format(path, form, FORMATS, SUFFIXES)
     with atomic_write(path) as stream:
         stream.write(rendered(result, found))
     return path
