@@ -22,6 +22,8 @@
     +-- CatalogError                     a catalog file is damaged or not the one its row names
     +-- StoreError                       the light-curve store is damaged, incomplete or of another version
     +-- MeasurementError                 photometry cannot be done; carries ``code``
+    +-- CompareError(ValueError)         two images that cannot be compared, or a fit that cannot be done; carries ``code``
+    +-- WorkerError                      a worker process failed for a reason that is no user's error; carries its traceback
 
 A message names the argument or the file, what was found, and what must be.
 """
@@ -101,6 +103,29 @@ class FrameError(CodedError):
 
 class MeasurementError(CodedError):
     """A frame that cannot be measured; the codes are listed in ``data_layout.md``."""
+
+
+class CompareError(CodedError, ValueError):
+    """Two images that cannot be compared, or a fit that cannot be done; the codes are listed in ``data_layout.md``."""
+
+
+class WorkerError(EzarchiveError):
+    """A worker process failed for a reason that is no user's error.
+
+    Parameters
+    ----------
+    message : str
+        What it was at work on, and the error.
+    traceback : str
+        Its traceback, as text.
+    """
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.traceback)
 
 
 class CatalogError(EzarchiveError):

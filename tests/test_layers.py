@@ -17,13 +17,14 @@ VERBS = {
     "associate", "association", "differential", "epochs", "lightcurves", "periods", "variability", "withdraw"
 }  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
-SCIENCE = {"frames", "images", "photometry", "timeseries", "store", "catalogs", "database", "simulate"}
+SCIENCE = {"frames", "images", "photometry", "compare", "timeseries", "store", "catalogs", "database", "simulate"}
 
 MAY_IMPORT = {
     "ground": GROUND,
     "frames": GROUND | {"frames"},
     "images": GROUND | {"frames", "images"},
     "photometry": (GROUND | {"photometry"}) - {"plots"},
+    "compare": GROUND | {"images", "photometry", "compare"},
     "timeseries": (GROUND | {"timeseries"}) - {"plots"},
     "store": (GROUND | {"timeseries", "store"}) - {"plots"},
     "catalogs": GROUND | {"frames.record", "timeseries", "store", "catalogs"},

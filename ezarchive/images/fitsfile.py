@@ -68,7 +68,7 @@ def write_fits(
         raise InputError(f"path {str(path)!r}: the suffix must be .fits, .fit or .fts")
     cards = fits.PrimaryHDU(np.zeros((1, 1), dtype)).header
     cards["NAXIS1"], cards["NAXIS2"] = int(shape[1]), int(shape[0])
-    for card in () if header is None else _standard(header):
+    for card in () if header is None else standard_cards(header):
         cards.append(card, bottom=True)
     stored, written = np.dtype(dtype).newbyteorder(">"), 0
     with atomic_write(path) as stream:
@@ -79,8 +79,8 @@ def write_fits(
     return path
 
 
-def _standard(header: fits.Header) -> Iterator[fits.Card]:
-    """Yield the cards that may stand before any pixels."""
+def standard_cards(header: fits.Header) -> Iterator[fits.Card]:
+    """Yield the cards of a header that may stand before any pixels; those that the standard does not allow as comments."""
     for card in header.cards:
         if _KEPT_OUT.fullmatch(card.keyword):
             continue
