@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ezarchive.association import scratch
 from ezarchive.association.reading import BORDER_SHIFT
+from ezarchive.association.scratch import with_objects
 from ezarchive.association.units import View, spans
 from ezarchive.store import files, grouping, ids, sites
 from ezarchive.store.tree import Leaf
@@ -100,10 +101,10 @@ def decide(task: DecideTask) -> Decided:
     view = View.of(task.unit)
     new, near = _new_rows(task, view)
     old, old_near = _orphans(task, view)
-    mine = scratch.joined([new, old], "orphans")
+    counts = (sum(map(len, new)), len(old), len(near), len(old_near))
+    mine = scratch.Rows.joined([*new, scratch.Rows(old)], "orphans")
     if not len(mine):
         return _nothing(task.unit)
-    counts = (len(new), len(old), len(near), len(old_near))
     known = _known(task, view)
     rows = _rows([mine.select(_KEYS), scratch.coded(near), scratch.coded(old_near)], counts, view, task.radius)
     found = grouping.decide(
@@ -112,14 +113,14 @@ def decide(task: DecideTask) -> Decided:
     return _written(task, mine, found)
 
 
-def _written(task: DecideTask, mine: pa.Table, found: grouping.Decision) -> Decided:
+def _written(task: DecideTask, mine: scratch.Rows, found: grouping.Decision) -> Decided:
     object_id = found.object_id[: len(mine)]
-    orphans = scratch.take(mine, object_id == 0)
+    orphans = mine.take(object_id == 0).whole()
     taken = np.flatnonzero(object_id)
     order = files.ORDERS["light_curve"]
-    keys = {name: object_id[taken] if name == "object_id" else mine[name].take(pa.array(taken)) for name in order}
-    taken = taken[files.sort_order(pa.table(keys), order)]  # only the keys are sorted: the rows are moved once
-    table = with_objects(scratch.take(mine, taken), object_id[taken])
+    keys = mine.select(order[1:], taken).append_column("object_id", pa.array(object_id[taken]))
+    taken = taken[files.sort_order(keys, order)]  # only the keys are sorted: the rows are moved once
+    table = mine.take(taken).with_objects(object_id[taken])
     cells, counts = np.unique(ids.cell_12(object_id[taken]), return_counts=True)
     sited = pa.table({"site": found.sites[:, 0], "object_id": found.sites[:, 1]})
     names = (("rows", table), ("orphans", orphans), ("sites", sited))
@@ -133,7 +134,7 @@ def _nothing(unit: Leaf) -> Decided:
     return Decided(unit, None, none, none, None, none, none, None, none, none, none.reshape(0, 2), np.empty(0, grouping.PAIR))
 
 
-def _write(task: DecideTask, name: str, table: pa.Table) -> Path | None:
+def _write(task: DecideTask, name: str, table: pa.Table | scratch.Rows) -> Path | None:
     if not len(table):
         return None
     path = task.folder / "decided" / f"{task.number:06d}.{name}.arrow"
@@ -141,26 +142,17 @@ def _write(task: DecideTask, name: str, table: pa.Table) -> Path | None:
     return path
 
 
-def with_objects(table: pa.Table, object_id: np.ndarray) -> pa.Table:
-    """Return rows as ``light_curve`` has them: with their object and its place."""
-    distinct, inverse = np.unique(object_id, return_inverse=True)
-    ra, dec = ids.place(distinct)
-    made = {"object_id": object_id, "object_ra": ra[inverse], "object_dec": dec[inverse], "_healpix_29": ids.healpix_29(object_id)}
-    columns = [pa.array(made[name]) if name in made else table[name] for name in files.schema("light_curve").names]
-    return pa.table(columns, names=files.schema("light_curve").names)
-
-
-def _new_rows(task: DecideTask, view: View) -> tuple[pa.Table, pa.Table]:
+def _new_rows(task: DecideTask, view: View) -> tuple[list[scratch.Rows], pa.Table]:
     """Return the new rows of the unit, and what must be known of those in the margin."""
     first, last = task.unit.cells
     inside, outside = [], []
     for path in task.new:
-        table = scratch.read(path)
-        places = scratch.column(table, "_healpix_29")
+        rows = scratch.rows(path)
+        places = rows.column("_healpix_29")
         start, stop = np.searchsorted(places, (first, last))
-        inside.append(table.slice(start, stop - start))
-        outside.append(table.select(_KEYS).take(pa.array(spans(places, view.margin_low, view.margin_high))))
-    return scratch.joined(inside, "orphans"), _keys(outside)
+        inside.append(rows.slice(start, stop - start))
+        outside.append(rows.select(_KEYS, spans(places, view.margin_low, view.margin_high)))
+    return inside, _keys(outside)
 
 
 def _orphans(task: DecideTask, view: View) -> tuple[pa.Table, pa.Table]:

@@ -30,9 +30,7 @@ BORDER_SHIFT = 2 * (CELL_ORDER - BORDER_ORDER)
 _FRAME_ORDER = 7
 _ENGINE_GB = 0.6
 _NEVER = 1e9
-_QUERY = "SELECT {} FROM light_curve".format(
-    ", ".join(f'"{column.name}"' for column in ORPHAN if column.name in {other.name for other in LIGHT_CURVE})
-)
+_ALL = tuple(column.name for column in ORPHAN if column.name in {other.name for other in LIGHT_CURVE})
 
 
 class ReadTask(NamedTuple):
@@ -44,7 +42,7 @@ class ReadTask(NamedTuple):
     frames: pa.Table
     catalogs: pa.Table
     zero_points: pa.Table
-    calibration: pa.Table
+    facts: pa.Table
     aperture: float
 
 
@@ -97,7 +95,7 @@ def tasks(sources: Sources, home: Path, folder: Path, aperture: float) -> Iterat
             sources.frames.filter(pc.is_in(sources.frames["frame_id"], frame_ids)),
             catalogs,
             sources.zero_points.filter(pc.is_in(sources.zero_points["frame_id"], frame_ids)),
-            sources.calibration_of(ids), aperture,
+            sources.facts_of(ids), aperture,
         )  # fmt: skip
 
 
@@ -145,7 +143,12 @@ def read(task: ReadTask) -> Read:
 def _rows(task: ReadTask, catalogs: pa.Table) -> pa.Table:
     limits = SQLSettings(memory_gb=_ENGINE_GB, timeout_seconds=1e6)
     with Engine(task.frames, catalogs, task.home, limits, aperture=task.aperture, zero_points=task.zero_points) as engine:
-        return engine.query(_QUERY).to_arrow()
+        return engine.query(f"SELECT {', '.join(_names(task))} FROM light_curve").to_arrow()
+
+
+def _names(task: ReadTask) -> tuple[str, ...]:
+    """Return the columns that are read: all where a catalog is without fluxes, from which the others would follow."""
+    return _ALL if task.facts["per"].null_count else scratch.OWN
 
 
 def _one_by_one(task: ReadTask, failed: list[tuple[int, str]]) -> Iterator[pa.Table]:
@@ -175,5 +178,7 @@ def _write(task: ReadTask, name: str, table: pa.Table) -> Path | None:
     if not len(table):
         return None
     path = task.folder / "read" / f"{task.number:06d}.{name}.arrow"
-    scratch.write(path, calibrated(files.conform(table, "orphans"), task.calibration))
+    rows = files.conform(table, "orphans", (*_names(task), "_healpix_29"))
+    own = rows.column_names == [*scratch.OWN, "_healpix_29"]
+    scratch.write(path, scratch.Rows(rows, task.facts) if own else calibrated(rows, task.facts))
     return path

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ezarchive.association.scratch import FACTS
 from ezarchive.catalogs import depths, views
 from ezarchive.database import stores, tables, zeropoints
 from ezarchive.database.rows import now
@@ -70,6 +71,14 @@ class Sources(NamedTuple):
     def calibration_of(self, catalog_ids: np.ndarray) -> pa.Table:
         """Return how catalogs are calibrated, as the store takes it (``compact.CALIBRATION``)."""
         return self.links_of(catalog_ids).select(CALIBRATION.names).cast(CALIBRATION)
+
+    def facts_of(self, catalog_ids: np.ndarray) -> pa.Table:
+        """Return what the rows of catalogs have in common (``scratch.FACTS``), by ``catalog_id``."""
+        links = self.links_of(catalog_ids)
+        forced = pc.is_in(links["method"], pa.array(views.FORCED_METHODS))
+        made = {"aperture_arcsec": links["aperture"], "kind": pc.if_else(forced, "forced", "detection")}
+        columns = [made[name] if name in made else links[name] for name in FACTS.names]
+        return pa.table(columns, names=FACTS.names).cast(FACTS)
 
     def links_of(self, catalog_ids: np.ndarray) -> pa.Table:
         """Return the links of some catalogs."""

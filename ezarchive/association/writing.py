@@ -62,9 +62,9 @@ def write(task: WriteTask) -> Written:
     """Write the new rows of a leaf; what was there stays as it is."""
     changes = list(_orphans(task))
     changes += _sites(task)
-    sources = [scratch.read(path) for path in task.rows]
+    sources = [scratch.rows(path) for path in task.rows]
     first, last = task.leaf.range
-    found = [_between(scratch.column(table, "object_id"), first, last) for table in sources]
+    found = [_between(rows.column("object_id"), first, last) for rows in sources]
     merged = np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
     tables = _chunks(sources, [int(bound) for bound in _bounds(merged, last)], first)
     if len(merged) and not task.version.rows("light_curve", task.leaf):
@@ -85,17 +85,22 @@ def _bounds(object_id: np.ndarray, last: int) -> list[int]:
     return [*np.unique(object_id[CHUNK_ROWS::CHUNK_ROWS]).tolist(), last] if len(object_id) else []
 
 
-def _chunks(sources: list[pa.Table], bounds: list[int], low: int) -> Iterator[pa.Table]:
-    """Yield the rows of sorted tables, merged, in parts that end before these ids."""
+def _chunks(sources: list[scratch.Rows], bounds: list[int], low: int) -> Iterator[pa.Table]:
+    """Yield the rows of sorted sources, merged, in parts that end before these ids."""
     for high in bounds:
         parts = []
-        for table in sources:
-            start, stop = np.searchsorted(scratch.column(table, "object_id"), (low, high))
-            parts += [table.slice(start, stop - start)] if stop > start else []
+        for rows in sources:
+            start, stop = np.searchsorted(rows.column("object_id"), (low, high))
+            parts += [rows.slice(start, stop - start)] if stop > start else []
         low = high
         if parts:
-            table = scratch.joined(parts, "light_curve")
-            yield table if len(parts) == 1 else table.take(pa.array(files.sort_order(table, files.ORDERS["light_curve"])))
+            rows = scratch.Rows.joined(parts, "light_curve")
+            yield (rows if len(parts) == 1 else _sorted(rows)).whole()
+
+
+def _sorted(rows: scratch.Rows) -> scratch.Rows:
+    order = files.ORDERS["light_curve"]
+    return rows.take(files.sort_order(rows.select(order), order))
 
 
 def _orphans(task: WriteTask) -> tuple[Change, ...]:
@@ -145,15 +150,13 @@ def renamed(path: Path, aliases: np.ndarray) -> tuple[np.ndarray, np.ndarray] | 
     (ndarray, ndarray) or None
         Cells of order 12 in the ids and how many rows each has, as in `deciding.Decided`; None where nothing has changed.
     """
-    table = scratch.read(path)
-    old = scratch.column(table, "object_id")
+    rows = scratch.rows(path)
+    old = rows.column("object_id")
     new = deciding.present(old, aliases)
     if (new == old).all():
         return None
-    table = deciding.with_objects(table, new)
-    table = table.take(pa.array(files.sort_order(table, files.ORDERS["light_curve"])))
     target = path.with_suffix(".renamed")
-    scratch.write(target, table)
+    scratch.write(target, _sorted(rows.with_objects(new)))
     target.replace(path)
     return tuple(np.unique(ids.cell_12(new), return_counts=True))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ezarchive.magnitudes import AB_MICROJANSKY, MAG_PER_RELATIVE_ERROR
 
@@ -47,39 +48,75 @@ def calibrated(table: pa.Table, calibration: pa.Table) -> pa.Table:
     hit = numbers[place] == catalog if len(numbers) else np.zeros(len(catalog), bool)
     if not hit.any():
         return table
-    of = {name: _floats(known[name])[place] for name in CALIBRATION.names[1:]}
-    new = _calibrated_values({name: _floats(table[name]) for name in _CALIBRATED_FROM}, of)
+    of = {name: _floats(known[name]) for name in CALIBRATION.names[1:]}
+    new = from_fluxes(table, of, place)
+    lost = np.isnan(of["per"])[place]
+    if lost.any():
+        new |= _shifted({name: _floats(table[name]) for name in _SHIFTED}, of, place, lost, new)
     for name, values in new.items():
         index = table.column_names.index(name)
-        kind = table.schema.field(name).type
         kept = values if hit.all() else np.where(hit, values, _floats(table[name]))
-        table = table.set_column(index, name, pa.array(kept, mask=np.isnan(kept)).cast(kind))
+        table = table.set_column(index, name, nullable(kept, table.schema.field(name).type))
     return table
 
 
-_CALIBRATED_FROM = ("flux", "flux_err", "flux_limit", "mag", "mag_err", "flux_ujy", "flux_ujy_err", "mag_limit", "zero_point")
+_SHIFTED = ("mag", "mag_err", "flux_ujy", "flux_ujy_err", "mag_limit", "zero_point")
 
 
-def _calibrated_values(row: Mapping[str, np.ndarray], of: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the calibrated columns; NaN where there is none."""
-    shift = of["zero_point"] - row["zero_point"]
-    lost = np.isnan(of["per"])
+def from_fluxes(table: pa.Table, of: Mapping[str, NDArray[np.float64]], place: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return the calibrated columns of rows, made of their fluxes.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        With ``flux flux_err flux_limit``.
+    of : mapping
+        The columns of `CALIBRATION` but the first, NaN for NULL.
+    place : ndarray of int64, shape (n,)
+        Where each row's catalog is in them.
+
+    Returns
+    -------
+    dict
+        Name -> ndarray of float64, shape (n,); NaN where there is none. Without ``per`` there is but the zero point and its limit.
+    """
+    flux, err, limit = (_floats(table[name]) for name in ("flux", "flux_err", "flux_limit"))
+    zero_point, per = of["zero_point"][place], of["per"][place]
     with np.errstate(divide="ignore", invalid="ignore"):
-        flux = np.where(row["flux"] > 0, row["flux"], np.nan)
-        limit = np.where(row["flux_limit"] > 0, row["flux_limit"], np.nan)
-        factor = of["per"] * 10 ** ((AB_MICROJANSKY - of["zero_point_ab"]) / 2.5)
-        scale = np.where(np.isnan(of["zero_point_ab"]), np.nan, 10 ** (-shift / 2.5))
-        mag_limit = of["zero_point"] - 2.5 * np.log10(limit * of["per"])
-        mag_limit = np.where(lost, row["mag_limit"] + shift, mag_limit)
+        positive = np.where(flux > 0, flux, np.nan)
+        factor = (of["per"] * 10 ** ((AB_MICROJANSKY - of["zero_point_ab"]) / 2.5))[place]
+        mag_limit = zero_point - 2.5 * np.log10(np.where(limit > 0, limit, np.nan) * per)
         return {
-            "mag": np.where(lost, row["mag"] + shift, of["zero_point"] - 2.5 * np.log10(flux * of["per"])),
-            "mag_err": np.where(lost, row["mag_err"] + 0 * shift, MAG_PER_RELATIVE_ERROR * row["flux_err"] / flux + 0 * of["zero_point"]),
-            "flux_ujy": np.where(lost, row["flux_ujy"] * scale, row["flux"] * factor),
-            "flux_ujy_err": np.where(lost, row["flux_ujy_err"] * scale, row["flux_err"] * factor),
-            "mag_limit": np.where(np.isnan(mag_limit), of["mag_limit"], mag_limit),
-            "zero_point": of["zero_point"],
-            "zero_point_err": of["zero_point_err"],
+            "mag": zero_point - 2.5 * np.log10(positive * per),
+            "mag_err": MAG_PER_RELATIVE_ERROR * err / positive + 0 * zero_point,
+            "flux_ujy": flux * factor,
+            "flux_ujy_err": err * factor,
+            "mag_limit": np.where(np.isnan(mag_limit), of["mag_limit"][place], mag_limit),
+            "zero_point": zero_point,
+            "zero_point_err": of["zero_point_err"][place],
         }
+
+
+def nullable(values: NDArray[np.float64], kind: pa.DataType) -> pa.Array:
+    """Return numbers as a column, NULL where they are NaN."""
+    return pa.array(values, mask=np.isnan(values)).cast(kind)
+
+
+def _shifted(
+    row: Mapping[str, np.ndarray], of: Mapping[str, np.ndarray], place: np.ndarray, lost: np.ndarray, new: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the calibrated columns with those of catalogs without ``per`` made of what they were."""
+    shift = of["zero_point"][place] - row["zero_point"]
+    scale = np.where(np.isnan(of["zero_point_ab"][place]), np.nan, 10 ** (-shift / 2.5))
+    mag_limit = row["mag_limit"] + shift
+    made = {
+        "mag": row["mag"] + shift,
+        "mag_err": row["mag_err"] + 0 * shift,
+        "flux_ujy": row["flux_ujy"] * scale,
+        "flux_ujy_err": row["flux_ujy_err"] * scale,
+        "mag_limit": np.where(np.isnan(mag_limit), of["mag_limit"][place], mag_limit),
+    }
+    return {name: np.where(lost, values, new[name]) for name, values in made.items()}
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:

@@ -119,16 +119,17 @@ def schema(dataset: str) -> pa.Schema:
     return pa.schema([pa.field(column.name, ARROW_TYPES[column.dtype]) for column in COLUMNS[dataset]])
 
 
-def conform(table: pa.Table, dataset: str) -> pa.Table:
-    """Return a table with the columns of a dataset in their order and types; it may have more of them, and texts as dictionaries.
+def conform(table: pa.Table, dataset: str, names: Sequence[str] | None = None) -> pa.Table:
+    """Return a table with the columns of a dataset (or some) in their order and types; it may have more, and texts as dictionaries.
 
     Raises
     ------
     InputError
         If a column is missing or its values do not fit.
     """
+    fields = schema(dataset) if names is None else pa.schema([schema(dataset).field(name) for name in names])
     arrays = []
-    for field in schema(dataset):
+    for field in fields:
         if field.name not in table.column_names:
             raise InputError(f"table of {dataset}: column {field.name!r} is missing, found {', '.join(table.column_names)}")
         column = table[field.name]
@@ -139,7 +140,7 @@ def conform(table: pa.Table, dataset: str) -> pa.Table:
             arrays.append(column if column.type == field.type else column.cast(field.type))
         except pa.ArrowException as err:
             raise InputError(f"table of {dataset}: column {field.name!r} must be {field.type}, found {column.type}: {err}") from err
-    return pa.Table.from_arrays(arrays, names=schema(dataset).names)
+    return pa.Table.from_arrays(arrays, names=fields.names)
 
 
 def sort_order(table: pa.Table, names: Sequence[str]) -> np.ndarray:
