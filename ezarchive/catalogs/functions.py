@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
+from ezarchive import columns
 from ezarchive.catalogs import trees
-from ezarchive.catalogs.sandbox import ARCHIVE_FUNCTIONS
+from ezarchive.catalogs.sandbox import ARCHIVE_FUNCTIONS, Checked
 from ezarchive.catalogs.trees import Node, Parameters, arguments, table_path, walk
 from ezarchive.catalogs.wanted import OBJECT, Place, alias_of
 from ezarchive.errors import SQLError
 
 ARGUMENTS = {"cone": ("ra", "dec", "radius_arcsec"), "lc": (OBJECT,), "upper_limits": (OBJECT,)}
 """Function -> its arguments."""
+
+COLUMNS = {
+    "cone": (*(column.name for column in columns.OBJECT), "separation"),
+    "lc": tuple(column.name for column in columns.LIGHT_CURVE),
+}
+"""Function -> its columns, of those whose rows DuckDB itself has given."""
 
 MOST_ROWS = 1_000_000
 """Rows of a subquery up to which it is answered first."""
@@ -34,6 +41,34 @@ _UNSURE = (
 )  # fmt: skip
 
 Functions = Mapping[str, Callable[..., pa.Table]]
+
+
+class Whole(NamedTuple):
+    """What a query asks for whose rows are just those of a table function."""
+
+    call: Node
+    columns: list[str] | None
+    """None: all of them."""
+
+
+def whole(connection: duckdb.DuckDBPyConnection, checked: Checked) -> Whole | None:
+    """Tell whether a query is ``SELECT * FROM cone(...)``, or of some columns of ``lc(...)``, and nothing else.
+
+    Then its rows need not be put into a query of their own.
+    """
+    node = checked.tree["statements"][0]["node"]
+    table = node.get("from_table") or {}
+    name = (table.get("function") or {}).get("function_name")
+    if checked.prefix or name not in COLUMNS or table.get("alias", "").lower() in COLUMNS[name]:
+        return None
+    like = _template(connection, f"SELECT * FROM {name}()")
+    if _shape(node) != _shape(like):
+        return None
+    if _placeless(node["select_list"]) == _placeless(like["select_list"]):
+        return Whole(table["function"], None)
+    listed = [item.get("column_names") for item in node["select_list"] if item.get("class") == "COLUMN_REF" and not item.get("alias")]
+    names = [path[0] for path in listed if len(path) == 1 and path[0] in COLUMNS[name]]
+    return Whole(table["function"], names) if len(set(names)) == len(node["select_list"]) else None
 
 
 class Rewriter:
@@ -72,11 +107,21 @@ class Rewriter:
         """
         for node in list(walk(self.tree)):
             if node.get("type") == "TABLE_FUNCTION" and str(node["function"]["function_name"]).lower() in ARCHIVE_FUNCTIONS:
-                name = node["function"]["function_name"].lower()
-                if name not in functions:
-                    raise SQLError(f"SQL: {name}() needs an archive with its database")
-                rows = functions[name](*self._arguments(name, node["function"]))
-                self._replace(node, rows, node.get("alias") or name)
+                rows = self.rows_of(node["function"], functions)
+                self._replace(node, rows, node.get("alias") or node["function"]["function_name"].lower())
+
+    def rows_of(self, call: Node, functions: Functions) -> pa.Table:
+        """Return the rows of one of the archive's table functions.
+
+        Raises
+        ------
+        SQLError
+            As of `functions`.
+        """
+        name = call["function_name"].lower()
+        if name not in functions:
+            raise SQLError(f"SQL: {name}() needs an archive with its database")
+        return functions[name](*self._arguments(name, call))
 
     def subqueries(self, place: Place) -> None:
         """Answer what a view is joined with by ``object_id``, where that is of objects only: ``IN (SELECT ...)``, and subqueries."""
@@ -181,6 +226,22 @@ class Rewriter:
             bounds = {"dec": "from -90 to 90 degrees", "radius_arcsec": "from 0 to 648000 arcsec"}.get(key, "of degrees, finite")
             raise SQLError(f"SQL: {usage}: {key} must be a number {bounds}, found {value!r}")
         return number
+
+
+def _shape(select: Node) -> Node:
+    """Return all of a SELECT but its columns, and the arguments and the alias of the function that it reads."""
+    table = select["from_table"]
+    call = {**table["function"], "arguments": []}
+    return _placeless({**select, "select_list": [], "from_table": {**table, "alias": "", "function": call}})
+
+
+def _placeless(item: Any) -> Any:
+    """Return a tree without where its parts stand in the text."""
+    if isinstance(item, list):
+        return [_placeless(part) for part in item]
+    if not isinstance(item, dict):
+        return item
+    return {key: _placeless(part) for key, part in item.items() if not key.startswith("query_location")}
 
 
 def _leaves(node: Node | None) -> list[Node]:

@@ -57,7 +57,8 @@ class QueryResult:
     """
 
     def __init__(self, table: pa.Table, *, notes: Sequence[str] = (), formats: Mapping[str, str] | None = None) -> None:
-        self._table = _plain_types(table.rename_columns(_unique(table.column_names)))
+        names = table.column_names
+        self._table = _plain_types(table if len(set(names)) == len(names) else table.rename_columns(_unique(names)))
         self.notes = tuple(notes)
         self.formats = dict(formats or {})
 

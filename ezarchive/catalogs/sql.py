@@ -11,9 +11,10 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import duckdb
 import numpy as np
@@ -21,7 +22,7 @@ import pyarrow as pa
 
 from ezarchive.catalogs import trees, views
 from ezarchive.catalogs.binding import MEASURED, Asked, Binder, words_of
-from ezarchive.catalogs.functions import Functions, Rewriter
+from ezarchive.catalogs.functions import Functions, Rewriter, Whole, whole
 from ezarchive.catalogs.named import named_columns
 from ezarchive.catalogs.paths import CATALOGS
 from ezarchive.catalogs.problems import explained, too_much
@@ -43,7 +44,17 @@ _KEYS = {"frames": ("frame_id",), "catalogs": ("catalog_id", "frame_id"), "zero_
 """The database's tables, and their columns that are there in any case."""
 
 _KEPT = 500
-"""Texts of queries that are kept with their trees."""
+"""Texts of queries that are kept with what is known of them."""
+
+
+class _Known(NamedTuple):
+    """What a query's text says, whatever its parameters are."""
+
+    checked: Checked
+    words: frozenset[str]
+    columns: Mapping[str, tuple[str, ...] | None]
+    """Those that it needs of the database's tables; None: no rows."""
+    whole: Whole | None
 
 
 class Engine:
@@ -133,7 +144,7 @@ class Engine:
         self._source, self._stored, self._limits_of = source, stored, limits_of
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "ezarchive-sql")  # its thread ends with the engine
-        self._checked: dict[str, Checked] = {}
+        self._known: dict[str, _Known] = {}
         self._answers: list[str] = []
         self._connection = connect(self.limits.memory_gb)
         for macro in views.MACROS:
@@ -203,13 +214,17 @@ class Engine:
 
     def _run(self, sql: str, parameters: Parameters, diameter: float, notes: list[str]) -> pa.Table:
         """Answer a query, or one that stands behind a function of another."""
-        checked = self._check(sql)
+        known = self._know(sql)
+        checked = known.checked
+        if known.whole is not None:
+            functions = self._functions(diameter, notes, known.whole.columns)
+            return Rewriter(self._connection, checked.tree, parameters, self._answers).rows_of(known.whole.call, functions)
         rewriter = None
         if checked.rewritable:
             rewriter = Rewriter(self._connection, copy.deepcopy(checked.tree), parameters, self._answers)
             rewriter.functions(self._functions(diameter, notes))
-        asked = Asked(checked.tree if rewriter is None else rewriter.tree, words_of(sql, checked.tree), parameters, diameter, notes)
-        self._load(sql, checked)
+        asked = Asked(checked.tree if rewriter is None else rewriter.tree, known.words, parameters, diameter, notes)
+        self._load(known.columns)
         for view in (*SUMMARIES, *MEASURED):
             if view in checked.views:
                 self._binder.bind(view, asked, self._wanted(view, asked, rewriter))
@@ -220,19 +235,22 @@ class Engine:
             sql = checked.prefix + sql
         return self._answer(sql, parameters)
 
-    def _check(self, sql: str) -> Checked:
-        if sql not in self._checked:
-            if len(self._checked) >= _KEPT:
-                self._checked.clear()
-            self._checked[sql] = check(self._connection, sql)
-        return self._checked[sql]
+    def _know(self, sql: str) -> _Known:
+        if sql not in self._known:
+            checked = check(self._connection, sql)
+            columns: dict[str, tuple[str, ...] | None] = {}
+            for table, keys in _KEYS.items():
+                names = self._source.names(table)
+                named = named_columns(sql, checked.tree, table, names)
+                columns[table] = None if named is None else tuple(name for name in names if name in named or name in keys)
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[sql] = _Known(checked, words_of(sql, checked.tree), columns, whole(self._connection, checked))
+        return self._known[sql]
 
-    def _load(self, sql: str, checked: Checked) -> None:
-        """Read what a query names of the database's tables."""
-        for table, keys in _KEYS.items():
-            names = self._source.names(table)
-            named = named_columns(sql, checked.tree, table, names)
-            columns = None if named is None else tuple(name for name in names if name in named or name in keys)
+    def _load(self, needed: Mapping[str, tuple[str, ...] | None]) -> None:
+        """Read what a query needs of the database's tables."""
+        for table, columns in needed.items():
             if self._loaded[table] == columns:
                 continue
             rows = self._source.empty(table) if columns is None else self._source.read(table, columns)
@@ -255,17 +273,20 @@ class Engine:
             return found if hint is None else found._replace(ids=np.unique(hint.column(0).drop_null().to_numpy()))
         return found
 
-    def _functions(self, diameter: float, notes: list[str]) -> Functions:
-        """Return what is behind the archive's table functions."""
+    def _functions(self, diameter: float, notes: list[str], columns: Sequence[str] | None = None) -> Functions:
+        """Return what is behind the archive's table functions; of ``cone`` and ``lc`` some columns, or all."""
+        listed = "*" if columns is None else ", ".join(f'"{name}"' for name in columns)
 
         def run(sql: str, *values: Any) -> pa.Table:
             return self._run(sql, values, diameter, notes)
 
         def cone(ra: float, dec: float, radius_arcsec: float) -> pa.Table:
-            return run(_CONE, ra % 360, dec, ra % 360, dec, radius_arcsec / 3600)
+            made = run(_CONE, ra % 360, dec, ra % 360, dec, radius_arcsec / 3600)
+            return made if columns is None else made.select(list(columns))
 
         def lc(object_id: int) -> pa.Table:
-            return run("SELECT * FROM light_curve WHERE object_id = ? ORDER BY mjd_mid, frame_id", self._binder.store.current(object_id))
+            sql = f"SELECT {listed} FROM light_curve WHERE object_id = ? ORDER BY mjd_mid, frame_id"
+            return run(sql, self._binder.store.current(object_id))
 
         def upper_limits(object_id: int) -> pa.Table:
             return self._upper_limits(self._binder.store.current(object_id), diameter, run)
@@ -307,7 +328,8 @@ class Engine:
         """Return what `work` gives; it is interrupted when its time is over, or the caller is (Ctrl-C does not reach DuckDB)."""
         future = self._pool.submit(work)
         try:
-            wait((future,), min(self.limits.timeout_seconds, threading.TIMEOUT_MAX))
+            with suppress(TimeoutError):
+                future.exception(min(self.limits.timeout_seconds, threading.TIMEOUT_MAX))
         finally:
             # Again and again: an interrupt between two statements of one query is lost.
             while not future.done():
