@@ -3,13 +3,16 @@
 ``toy_archive(folder)`` writes a tree like the tutorial's, ``variable_archive(folder)`` one of many epochs of one field; ``frame(...)``
 makes one frame in memory. All hand back the truth: every source's position, magnitude and noise-free flux in any aperture.
 ``measurements(...)`` makes no pixel: it gives arrays of what many epochs of many stars, constant and variable, would measure as.
+``image_pair(...)`` makes a sharp and a blurred image of one sky, ``nebula_scene(folder)`` a galaxy through bands of wrong zero levels.
 """
 
 from __future__ import annotations
 
 from ezarchive.simulate.exposure import Exposure
 from ezarchive.simulate.field import TARGETS, Target
+from ezarchive.simulate.nebulae import NebulaPlan, NebulaScene, nebula_scene
 from ezarchive.simulate.optics import TELESCOPES, Telescope
+from ezarchive.simulate.pairs import ImagePair, PairPlan, fine_reference, image_pair
 from ezarchive.simulate.single import SimulatedFrame, frame
 from ezarchive.simulate.tree import ToyArchive, toy_archive
 from ezarchive.simulate.truth import FrameTruth, ToyTruth
@@ -20,7 +23,11 @@ __all__ = [
     "TELESCOPES",
     "Exposure",
     "FrameTruth",
+    "ImagePair",
     "Measurements",
+    "NebulaPlan",
+    "NebulaScene",
+    "PairPlan",
     "SimulatedFrame",
     "SurveyPlan",
     "Target",
@@ -28,8 +35,11 @@ __all__ = [
     "ToyArchive",
     "ToyTruth",
     "VariableSurvey",
+    "fine_reference",
     "frame",
+    "image_pair",
     "measurements",
+    "nebula_scene",
     "toy_archive",
     "variable_archive",
 ]
