@@ -109,7 +109,7 @@ class StoreViews:
         variable = self._files(view, paths)
         if not variable:
             return f"SELECT {nulls(SUMMARIES[view])} WHERE false"
-        conditions = [self._of_ids(view, "s.object_id", wanted.ids)]
+        conditions = [] if wanted.written else [self._of_ids(view, "s.object_id", wanted.ids)]
         if wanted.cone is not None and ranges is not None:
             conditions.append(self._between(f"{view}_cells", "s._healpix_29", ranges, shift=1))
         return _select(_cells(SUMMARIES[view], {}), variable, conditions)
@@ -134,7 +134,9 @@ class StoreViews:
         if owned and len(self._aliases):
             object_id = "coalesce(a.object_id, s.object_id)"
         cells = _cells(LIGHT_CURVE, {"object_id": object_id, **_DERIVED})
-        conditions = [self._of_ids("light_curve", "s.object_id", self._with_old(wanted.ids))] if owned else []
+        # An id that the query itself names is a condition on the column of the file, unless the view has another there.
+        named = wanted.written and not len(self._aliases)
+        conditions = [self._of_ids("light_curve", "s.object_id", self._with_old(wanted.ids))] if owned and not named else []
         if wanted.cone is not None and ranges is not None:
             conditions.append(
                 self._between("cone", "s.object_id", ranges) if owned else self._between("cone_cells", "s._healpix_29", ranges, shift=1)

@@ -25,6 +25,8 @@ class Wanted(NamedTuple):
     """The objects, in rising order."""
     cone: tuple[float, float, float] | None = None
     """Right ascension, declination and radius, degrees."""
+    written: bool = False
+    """The query itself compares ``object_id`` with the one id; DuckDB leaves out row groups by that."""
 
 
 class Place:
@@ -107,7 +109,18 @@ def wanted(
             cone = cone or _cone(connection, place, part, parameters)
     except duckdb.Error:  # the query itself will say what is wrong with it
         return Wanted()
-    return Wanted(ids, cone)
+    return Wanted(ids, cone, ids is not None and len(ids) == 1 and _is_written(connection, place, int(ids[0]), parameters))
+
+
+def _is_written(connection: duckdb.DuckDBPyConnection, place: Place, object_id: int, parameters: Parameters) -> bool:
+    """Tell whether a condition is plainly ``object_id = ID``, of whole numbers."""
+    for part in place.conditions:
+        sides = [part["left"], part["right"]] if part.get("type") == "COMPARE_EQUAL" else []
+        for ours, other in (sides, sides[::-1]) if sides else ():
+            if place.is_id(ours) and trees.is_constant(other):
+                found = trees.value(connection, other, parameters)
+                return type(found) is int and found == object_id
+    return False
 
 
 def _of_conditions(

@@ -30,6 +30,9 @@ DRIFT_ARCSEC = 20.0
 
 _SHIFT_12 = 2 * (ORDER - 12) + 1
 _FINEST = 20
+_TINY = 1 / 3600
+"""Degrees below which the cover of a cone might miss its centre for want of digits. To look its cell up starts a thread, which is slow
+where all cores are busy."""
 _CELL_DEG = math.degrees(math.sqrt(math.pi / 3))
 
 
@@ -179,7 +182,8 @@ def ranges_of_cone(ra: float, dec: float, radius_deg: float, *, margin_deg: floa
     InputError
         If the centre is no position, or radius or margin is negative or not finite, or the radius above 180.
     """
-    centre = int(cell_of(ra, dec, ORDER)[0])
+    if not (math.isfinite(ra) and abs(dec) <= 90):
+        raise InputError("position: must be finite, with a declination in -90 to 90 degrees")
     if not 0 <= radius_deg <= 180:
         raise InputError(f"radius {radius_deg!r}: must lie in 0 to 180 degrees")
     if not 0 <= margin_deg < math.inf:
@@ -190,8 +194,12 @@ def ranges_of_cone(ra: float, dec: float, radius_deg: float, *, margin_deg: floa
     order = max(0, min(_FINEST, math.floor(math.log2(_CELL_DEG / max(reach, 1e-9))) + 2))
     longitude, latitude = Longitude(ra, units.deg), Latitude(dec, units.deg)
     pixels, orders, _ = nested.cone_search(longitude, latitude, reach * units.deg, order)
-    cells = [range_of(int(depth), int(pixel)) for depth, pixel in zip(orders, pixels, strict=True)]
-    return merged([*cells, range_of(ORDER, centre)])
+    shifts = 2 * (ORDER - orders.astype(np.int64)) + 1
+    first = pixels.astype(np.int64)
+    cells = list(map(Range, (first << shifts).tolist(), ((first + 1) << shifts).tolist()))
+    if reach < _TINY:
+        cells.append(range_of(ORDER, int(cell_of(ra, dec, ORDER)[0])))
+    return merged(cells)
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:

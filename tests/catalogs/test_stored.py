@@ -160,6 +160,64 @@ def test_rows_of_other_apertures_and_runs_know_their_objects(archive: Any, optio
         assert len(asked.query("SELECT flux FROM light_curve")) == 26
 
 
+def test_a_light_curve_alone_is_as_in_a_larger_query(archive: Any) -> None:
+    fill(archive)
+    with engine(archive, store(archive, old_of_b=True)) as asked:
+        for listed in (
+            "*",
+            "mag",
+            'mjd_mid, "filter", mag_err',
+            "mag, mag",
+            "MAG",
+            "mag AS m",
+            "l.mag",
+            "mag + 0 AS mag",
+            "count(*)",
+            "lc",
+        ):
+            for alias in ("", " AS l", " AS mag"):
+                sql = f"SELECT {listed} FROM lc(?){alias}"
+                for number in (A, B, OLD, 5):
+                    assert same(asked, sql, f"{sql} WHERE true", [number]), (sql, number)
+
+
+@pytest.mark.parametrize("radius", [0, 5, 60, 61, 648000])
+def test_a_cone_alone_is_as_in_a_larger_query(archive: Any, radius: float) -> None:
+    fill(archive)
+    with engine(archive, store(archive)) as asked:
+        for listed in ("*", "object_id, separation", "separation", "ra, ra", "* EXCLUDE (ra)", "c.*", "DISTINCT n_det"):
+            sql = f"SELECT {listed} FROM cone(10, 20, ?) AS c"
+            assert same(asked, sql, f"{sql} WHERE true", [radius]), sql
+        found = rows(asked, "SELECT separation, object_id FROM cone(10, 20, ?)", [radius])
+        assert found == sorted(found)
+        assert len(found) == {0: 0, 5: 1, 60: 2, 61: 2, 648000: 4}[radius]
+
+
+def same(asked: Any, sql: str, other: str, args: list[Any]) -> bool:
+    """Tell whether two queries give equal rows, or are refused for the same reason."""
+    answers = []
+    for query in (sql, other):
+        try:
+            table = asked.query(query, args).to_arrow()
+            answers.append((table.schema, sorted(table.to_pylist(), key=str) if "DISTINCT" in sql else table.to_pylist()))
+        except SQLError as err:
+            answers.append((None, str(err)))
+    return answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("old_of_b", [False, True])
+def test_an_id_in_the_query_finds_the_same_rows_as_without_pruning(archive: Any, old_of_b: bool) -> None:
+    fill(archive)
+    with engine(archive, store(archive, old_of_b=old_of_b)) as asked:
+        for view in ("objects", "object_filters", "light_curve"):
+            names = "*" if view != "light_curve" else f"{NAMES}, object_id"
+            for value in (A, B, OLD, float(A), str(A), None, 5, True):
+                for where in ("object_id = ?", "? = object_id", "object_id = ? AND object_id = object_id"):
+                    pruned = rows(asked, f"SELECT {names} FROM {view} WHERE {where}", [value])
+                    everything = rows(asked, f"WITH x AS (SELECT * FROM {view}) SELECT {names} FROM x WHERE {where}", [value])
+                    assert sorted(pruned, key=str) == sorted(everything, key=str), (view, value, where)
+
+
 def test_without_a_store_there_are_no_objects(archive: Any) -> None:
     fill(archive)
     with archive.engine() as asked:
