@@ -192,6 +192,7 @@ class _Work:
     unread: tuple[str, ...] = ()
     touched: dict[Leaf, np.ndarray | None] = field(default_factory=dict)
     ambiguous: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    _team: pool.Team = field(init=False)
 
     def run(self, compact: bool | None, *, kind: str, removed: Iterable[int]) -> Version:
         """Make the version and switch readers over to it."""
@@ -225,19 +226,21 @@ class _Work:
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:
-        """Give a hidden folder for what lies between the steps; a leftover of it is removed like that of a builder."""
+        """Give a hidden folder for what lies between the steps (a leftover is removed like a builder's) and processes that stay."""
+        self._team = pool.Team(self._count())
         folder = store_folder(self.archive.home) / temporary_name("associate")
         make_folder(folder)
         try:
             yield folder
         finally:
+            self._team.end()
             shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, function: Callable[[Any], Any], tasks: Iterable[Any], label: str) -> Iterator[Any]:
         """Yield what a function makes of each task, as they are done."""
         hidden = None if self.progress is None else not self.progress
         tasks = list(tasks)
-        results = pool.run(function, tasks, max(1, min(self._count(), len(tasks))))
+        results = pool.run(function, tasks, max(1, min(self._count(), len(tasks))), team=self._team)
         try:
             for _, result in tqdm(results, desc=label, total=len(tasks), disable=hidden):
                 if isinstance(result, Exception):
@@ -276,6 +279,7 @@ class _Work:
         drop, again = self.found.drop, self.found.recalibrate
         if not (len(drop) or len(again)) or not self.previous.files:
             return
+        self._team.end()  # other processes work now, and memory is for as many as were asked for
         calibration = self.found.calibration_of(again)
         leaves = builder.current().leaves_with(np.union1d(drop, again).tolist())
         compaction.compact(
@@ -344,6 +348,7 @@ class _Work:
 
     def _merge(self, builder: Builder, merged: np.ndarray) -> None:
         """Give the stored rows of objects that are another one now to that one."""
+        self._team.end()
         leaves = {builder.tree.leaf_of(old) for old in merged[:, 0].tolist()}
         compaction.compact(builder, leaves, relabel=merged, workers=self._count(), memory_gb=self.memory_gb or MEMORY_GB)
 
@@ -363,6 +368,7 @@ class _Work:
     def _compact(self, builder: Builder, compact: bool | None) -> None:
         leaves = self.crowded(builder.current(), compact)
         if leaves:
+            self._team.end()
             compaction.compact(builder, leaves, workers=self._count(), memory_gb=self.memory_gb or MEMORY_GB)
         self.compacted = len(leaves)
 

@@ -44,8 +44,10 @@ WORKER_DIED = "worker_died"
 
 _DIED = "the process that worked on it died (out of memory, or a crash in compiled code)"
 _ADDRESS = re.compile(r"dask://[^\s/]+:\d+")
-_MMAP_THRESHOLD = -3
-"""Of `mallopt`: arrays from so many bytes on are mapped by themselves."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of `mallopt`: from so many free bytes on the heap is made smaller; arrays from so many bytes on are mapped by themselves."""
+_KEPT = 128 << 20
+"""Bytes of freed memory that a process of a team may keep."""
 _THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -166,9 +168,40 @@ def cluster_count(client: Client, asked: int | None, *, bytes_each: float = 0.0,
     return count if asked is None else min(count, asked)
 
 
+class Team:
+    """Processes; those that stay from one `run` to the next (each takes seconds to start) keep some freed memory for their next arrays."""
+
+    def __init__(self, workers: int, *, stays: bool = True) -> None:
+        self.workers, self.stays = workers, stays
+        self._executor: ProcessPoolExecutor | None = None
+
+    def executor(self) -> ProcessPoolExecutor:
+        """Return the processes, started as they are needed."""
+        if self._executor is None:
+            self._executor = _executor(self.workers, keeps=self.stays)
+        return self._executor
+
+    def end(self) -> None:
+        """End the processes, so that others may have their memory; the next `run` starts new ones."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=self.stays, cancel_futures=True)
+            self._executor = None
+
+    def stop(self) -> None:
+        """End the processes at once, whatever they are at."""
+        workers = list((self.executor()._processes or {}).values())  # the executor has no word for it before Python 3.14
+        self.executor().shutdown(wait=False, cancel_futures=True)
+        self._executor = None
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+
+
 def run(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *, ahead: int = 2, client: Client | None = None
-) -> Iterator[tuple[Task, Result | Exception]]:
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *,
+    ahead: int = 2, client: Client | None = None, team: Team | None = None,
+) -> Iterator[tuple[Task, Result | Exception]]:  # fmt: skip
     """Apply a function to every task and yield each task with its result, as they finish.
 
     Parameters
@@ -183,6 +216,8 @@ def run(
         Tasks handed out for each worker; more keep the workers busy while the caller is at the results.
     client : distributed.Client, optional
         Of the Dask cluster that does the work, in place of processes.
+    team : Team, optional
+        Processes that do the work and stay; by default new ones.
 
     Yields
     ------
@@ -205,7 +240,7 @@ def run(
     queue = iter(tasks)
     while True:
         suspects: list[Task] = []
-        yield from _run_pool(function, queue, (workers, ahead * workers), suspects)
+        yield from _run_pool(function, queue, team or Team(workers, stays=False), ahead * workers, suspects)
         if not suspects:
             return
         for task in suspects:
@@ -259,14 +294,14 @@ def _attempt(function: Callable[[Task], Result], task: Task) -> Result | Excepti
 
 
 def _run_pool(
-    function: Callable[[Task], Result], queue: Iterator[Task], size: tuple[int, int], suspects: list[Task]
+    function: Callable[[Task], Result], queue: Iterator[Task], team: Team, most: int, suspects: list[Task]
 ) -> Iterator[tuple[Task, Result | Exception]]:
-    """Work through the queue until it is empty or a worker dies; then ``suspects`` holds the tasks in flight (``size``: workers, tasks)."""
-    pool = _executor(size[0])
+    """Work through the queue until it is empty or a worker dies; then ``suspects`` holds the tasks in flight (``most`` at once)."""
+    pool = team.executor()
     pending: dict[Future[Any], Task] = {}
     try:
         while True:
-            for task in islice(queue, size[1] - len(pending)):
+            for task in islice(queue, most - len(pending)):
                 pending[pool.submit(_attempt, function, task)] = task
             if not pending:
                 return
@@ -287,25 +322,22 @@ def _run_pool(
     except BrokenProcessPool:  # from submit: the task in hand and all in flight are done again
         suspects.extend([task, *pending.values()])
     finally:
-        workers = list((pool._processes or {}).values())  # the pool has no word for it before Python 3.14
-        pool.shutdown(wait=False, cancel_futures=True)
         if pending and not suspects:  # the caller has stopped: nobody waits for what they are at
-            for worker in workers:
-                worker.terminate()
-            for worker in workers:
-                worker.join()
+            team.stop()
+        elif suspects or not team.stays:
+            team.end()
 
 
 def _alone(function: Callable[[Task], Result], task: Task) -> Result | Exception:
-    with _executor(1) as pool:
+    with _executor(1, keeps=False) as pool:
         try:
             return pool.submit(_attempt, function, task).result()
         except BrokenProcessPool:
             return MeasurementError(WORKER_DIED, _DIED)
 
 
-def _executor(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_prepare_worker)
+def _executor(workers: int, *, keeps: bool) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_prepare_worker, initargs=(keeps,))
 
 
 class _Process(SpawnProcess):
@@ -340,17 +372,22 @@ def _one_thread() -> None:
         sys.modules["numba"].set_num_threads(1)
 
 
-def _return_memory() -> None:
-    """Make the C library give freed arrays back at once: as it is, it keeps the more of them the larger they were."""
+def _return_memory(*, keeps: bool) -> None:
+    """Make the C library give freed arrays back at once, or (`keeps`) but for some MB: it would keep the more the larger they were."""
+    if keeps:
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own gives all back; read when it is loaded
     with suppress(OSError, AttributeError):  # glibc alone has this
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 25 if keeps else 1 << 20)
+        if keeps:
+            library.mallopt(_TRIM_THRESHOLD, _KEPT)
 
 
-def _prepare_worker() -> None:
+def _prepare_worker(keeps: bool) -> None:
     """Leave Ctrl-C to the parent, and end when the parent is gone (a killed parent closes nothing)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _one_thread()
-    _return_memory()
+    _return_memory(keeps=keeps)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from ezarchive.association import scratch
 from ezarchive.association.reading import BORDER_SHIFT
-from ezarchive.association.scratch import with_objects
 from ezarchive.association.units import View, spans
 from ezarchive.store import files, grouping, ids, sites
 from ezarchive.store.tree import Leaf
@@ -117,9 +116,8 @@ def _written(task: DecideTask, mine: scratch.Rows, found: grouping.Decision) -> 
     object_id = found.object_id[: len(mine)]
     orphans = mine.take(object_id == 0).whole()
     taken = np.flatnonzero(object_id)
-    order = files.ORDERS["light_curve"]
-    keys = mine.select(order[1:], taken).append_column("object_id", pa.array(object_id[taken]))
-    taken = taken[files.sort_order(keys, order)]  # only the keys are sorted: the rows are moved once
+    keys = pa.table([object_id[taken], *mine.epochs(taken)], names=["object_id", "epoch", "row"])
+    taken = taken[files.sort_order(keys, keys.column_names)]  # only the keys are sorted: the rows are moved once
     table = mine.take(taken).with_objects(object_id[taken])
     cells, counts = np.unique(ids.cell_12(object_id[taken]), return_counts=True)
     sited = pa.table({"site": found.sites[:, 0], "object_id": found.sites[:, 1]})

@@ -59,10 +59,8 @@ class Rows:
         if not parts or any(part.facts is None for part in parts):
             return cls(joined([part.whole() for part in parts], dataset))
         names = parts[0].table.column_names
-        facts = pa.concat_tables([part.facts for part in parts])
-        _, first = np.unique(column(facts, "catalog_id"), return_index=True)
-        tables = [part.table.select(names) for part in parts]
-        return cls(pa.concat_tables(tables).unify_dictionaries().combine_chunks(), facts.take(pa.array(first)).combine_chunks())
+        facts = _first_rows(pa.concat_tables([part.facts for part in parts]), "catalog_id").combine_chunks()
+        return cls(pa.concat_tables([part.table.select(names) for part in parts]).unify_dictionaries().combine_chunks(), facts)
 
     def column(self, name: str) -> NDArray:
         """Return a column of the table, of numbers without NULL."""
@@ -92,6 +90,15 @@ class Rows:
         made = self._made([name for name in names if name not in own], catalogs if rows is None else catalogs[rows])
         return pa.table([made[name] if name in made else table[name] for name in names], names=list(names))
 
+    def epochs(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return two numbers of each of these rows that sort as those columns of ``files.ORDERS`` do that do not tell its place."""
+        names = files.ORDERS["light_curve"][1:-1]
+        catalog = self.column("catalog_id")[rows]
+        facts = self._coded_facts if self.facts is not None else _first_rows(self.table, "catalog_id")
+        rank = np.empty(len(facts), np.int64)
+        rank[files.sort_order(facts, names)] = np.arange(len(facts))
+        return rank[np.searchsorted(column(facts, "catalog_id"), catalog)], self.column("row")[rows]
+
     def whole(self) -> pa.Table:
         """Return all rows with all columns."""
         if self.facts is None:
@@ -116,6 +123,12 @@ class Rows:
         if not _OF_OBJECT.isdisjoint(names):
             made |= _places(self.column("object_id"))
         return made
+
+
+def _first_rows(table: pa.Table, name: str) -> pa.Table:
+    """Return a row of each value of a column, by the values."""
+    _, first = np.unique(column(table, name), return_index=True)
+    return table.take(pa.array(first))
 
 
 def _places(object_id: NDArray[np.int64]) -> dict[str, pa.Array]:

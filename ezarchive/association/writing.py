@@ -65,14 +65,14 @@ def write(task: WriteTask) -> Written:
     sources = [scratch.rows(path) for path in task.rows]
     first, last = task.leaf.range
     found = [_between(rows.column("object_id"), first, last) for rows in sources]
-    merged = np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+    merged = np.sort(np.concatenate(found), kind="stable") if found else np.empty(0, np.int64)  # sorted runs: it merges them
     tables = _chunks(sources, [int(bound) for bound in _bounds(merged, last)], first)
     if len(merged) and not task.version.rows("light_curve", task.leaf):
         changes += task.writer.rewrite(task.leaf, tables)
     else:
         for table in tables:
             changes += task.writer.add(task.leaf, table)
-    return Written(task.leaf, tuple(changes), np.unique(merged))
+    return Written(task.leaf, tuple(changes), merged[np.append(True, merged[1:] != merged[:-1])[: len(merged)]])
 
 
 def _between(values: np.ndarray, low: int, high: int) -> np.ndarray:

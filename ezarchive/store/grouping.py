@@ -146,7 +146,8 @@ def _owned(view: View, entity: Ids, survivor: Ids, count: int) -> forcedrows.Own
     """Return which objects have which detected sites."""
     mine = entity[view.detection]
     site = np.concatenate([view.known_site, view.site[mine >= 0]])
-    pair = sites.distinct(site * max(count, 1) + np.concatenate([survivor[view.owner], mine[mine >= 0]]))
+    owner = np.concatenate([survivor[view.owner], mine[mine >= 0]])
+    pair = sites.distinct_pairs(site, owner, len(view.graph.site), max(count, 1))
     return forcedrows.Owned(view.graph.site[pair // max(count, 1)], pair % max(count, 1))
 
 
@@ -180,20 +181,21 @@ def _pairs(facts: Facts, crowd: blends.Crowd, forced: forcedrows.Forced, names: 
 def _new_sites(rows: Rows, known: Known, view: View, entity: Ids, survivor: Ids, names: Ids) -> Ids:
     """Return the sites that the objects of the rows decided here did not have."""
     mine = (entity[view.detection] >= 0) & rows.inside[view.detection]
-    at, owner = _unlike(view.site[mine], entity[view.detection[mine]], view.known_site, survivor[view.owner], len(names))
+    size = (len(view.graph.site), max(len(names), 1))
+    at, owner = _unlike(view.site[mine], entity[view.detection[mine]], view.known_site, survivor[view.owner], size)
     forced = np.flatnonzero(rows.forced & rows.inside & (entity >= 0))
     earlier = known.site < 0
     place, index = np.unique(np.concatenate([~sites.site_of(rows.healpix_29[forced]), known.site[earlier]]), return_inverse=True)
     holder = survivor[sites.places(known.object_id, known.site_object[earlier])]
-    also, holder = _unlike(index[: len(forced)], entity[forced], index[len(forced) :], holder, len(names))
+    also, holder = _unlike(index[: len(forced)], entity[forced], index[len(forced) :], holder, (len(place), size[1]))
     found = np.column_stack([np.concatenate([place[also], view.graph.site[at]]), names[np.concatenate([holder, owner])]])
     return found[np.lexsort([found[:, 1], found[:, 0]])]
 
 
-def _unlike(site: Ids, owner: Ids, known_site: Ids, known_owner: Ids, count: int) -> tuple[Ids, Ids]:
-    """Return the pairs (site, owner), each once, that are not among the known ones."""
-    pair = sites.distinct(site * max(count, 1) + owner)
+def _unlike(site: Ids, owner: Ids, known_site: Ids, known_owner: Ids, size: tuple[int, int]) -> tuple[Ids, Ids]:
+    """Return the pairs (site, owner), each once, that are not among the known ones; `size`: how many sites and owners there are."""
+    pair = sites.distinct_pairs(site, owner, *size)
     if len(known_site):
-        earlier = np.sort(known_site * max(count, 1) + known_owner)
+        earlier = np.sort(known_site * size[1] + known_owner)
         pair = pair[earlier[np.minimum(np.searchsorted(earlier, pair), len(earlier) - 1)] != pair]
-    return pair // max(count, 1), pair % max(count, 1)
+    return pair // size[1], pair % size[1]

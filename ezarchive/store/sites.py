@@ -28,6 +28,9 @@ SIZE_ARCSEC = 0.5
 _SHIFT = 2 * (29 - ORDER)
 _LEAST_CELL = 1e-6
 
+_MARKS_PER_ROW = 32
+"""Up to so many marks a row a table of marks is faster than sorting."""
+
 
 class Components(NamedTuple):
     """Sites and their friends of friends.
@@ -52,6 +55,25 @@ def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
     first = np.ones(len(values), np.bool_)
     first[1:] = values[1:] != values[:-1]
     return values[first]
+
+
+def distinct_pairs(first: NDArray[np.int64], second: NDArray[np.int64], count: int, width: int) -> NDArray[np.int64]:
+    """Return ``first * width + second``, ascending, each once; fast where nearly every `first` (0 to `count`) has but one `second`."""
+    one = np.full(count, -1, np.int64)
+    one[first] = second
+    seen = np.flatnonzero(one >= 0)
+    pair = seen * width + one[seen]
+    other = np.flatnonzero(one[first] != second)
+    return distinct(np.concatenate([pair, first[other] * width + second[other]])) if len(other) else pair
+
+
+def marked(group: NDArray[np.int64], value: NDArray[np.int64], count: int, span: int) -> NDArray[np.bool_] | None:
+    """Return which values (0 to `span`) occur in which groups, shape (count, span); None where that would be far larger than the rows."""
+    if count * span > _MARKS_PER_ROW * len(group):
+        return None
+    marks = np.zeros(count * span, np.bool_)
+    marks[group * span + value] = True
+    return marks.reshape(count, span)
 
 
 def among(values: NDArray[np.int64], members: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -80,6 +102,9 @@ def nights(group: NDArray[np.int64], night: NDArray[np.int32], count: int) -> ND
     if not group.size:
         return np.zeros(count, np.int64)
     span = int(night.max()) - int(night.min()) + 1
+    marks = marked(group, night - night.min(), count, span)
+    if marks is not None:
+        return np.count_nonzero(marks, axis=1)
     return np.bincount(distinct(group * span + (night - night.min())) // span, minlength=count)
 
 

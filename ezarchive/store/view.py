@@ -151,5 +151,8 @@ def _repeated(group: Ids, catalog: Ids) -> Ids:
     if span > 1 << 31:
         catalog, low = np.unique(catalog, return_inverse=True)[1], 0
         span = int(catalog.max()) + 1
+    marks = sites.marked(group, catalog - low, int(group.max()) + 1, span)
+    if marks is not None and np.count_nonzero(marks) == len(group):
+        return group[:0]
     key = np.sort(group * span + (catalog - low))
     return key[1:][key[1:] == key[:-1]] // span

@@ -29,7 +29,7 @@ def test_nights_have_numbers():
 
 def test_a_row_gets_the_place_of_its_object(survey):
     table = scratch.joined([], "orphans")
-    assert deciding.with_objects(table, np.empty(0, np.int64)).column_names == files.schema("light_curve").names
+    assert scratch.with_objects(table, np.empty(0, np.int64)).column_names == files.schema("light_curve").names
 
 
 @pytest.mark.parametrize("nights", [1, 3])
