@@ -107,9 +107,10 @@ def wanted(
             ids = found if ids is None else np.intersect1d(ids, found)
         for part in place.conditions:
             cone = cone or _cone(connection, place, part, parameters)
+        written = ids is not None and len(ids) == 1 and _is_written(connection, place, int(ids[0]), parameters)
     except duckdb.Error:  # the query itself will say what is wrong with it
         return Wanted()
-    return Wanted(ids, cone, ids is not None and len(ids) == 1 and _is_written(connection, place, int(ids[0]), parameters))
+    return Wanted(ids, cone, written)
 
 
 def _is_written(connection: duckdb.DuckDBPyConnection, place: Place, object_id: int, parameters: Parameters) -> bool:
