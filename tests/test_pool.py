@@ -27,6 +27,10 @@ def double(value: int) -> int:
     return 2 * value
 
 
+def process_of(value: int) -> int:
+    return os.getpid()
+
+
 class Unpicklable(Exception):
     def __init__(self, a, b):
         super().__init__("only one")
@@ -178,7 +182,10 @@ def test_an_executor_that_is_none(executor):
 @pytest.mark.timeout(120)
 def test_nothing_answers(monkeypatch):
     monkeypatch.setattr(pool, "CONNECT_SECONDS", 1)
-    with pytest.raises(InputError, match="executor='dask://127.0.0.1:9': no Dask scheduler answers there"), pool.connected("dask://127.0.0.1:9"):
+    with (
+        pytest.raises(InputError, match="executor='dask://127.0.0.1:9': no Dask scheduler answers there"),
+        pool.connected("dask://127.0.0.1:9"),
+    ):
         pass
 
 
@@ -205,3 +212,15 @@ def threads_of(_: int) -> str:
 def test_compiled_code_has_one_thread_in_a_worker(monkeypatch):
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     assert [result for _, result in pool.run(threads_of, range(2), 2)] == ["1", "1"]
+
+
+def test_a_team_stays():
+    team = pool.Team(1)
+    try:
+        first, second = ({result for _, result in pool.run(process_of, range(3), 2, team=team)} for _ in range(2))
+        assert first == second
+        assert os.getpid() not in first
+        team.end()
+        assert {result for _, result in pool.run(process_of, range(3), 2, team=team)} != first
+    finally:
+        team.end()

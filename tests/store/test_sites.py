@@ -113,3 +113,16 @@ def test_helpers_agree_with_numpy():
     assert sites.flagged(np.array([True, False]), np.array([0, 1, -1])).tolist() == [True, False, False]
     assert sites.nights(np.array([0, 0, 2, 2]), np.array([5, 5, -1, 7]), 3).tolist() == [1, 0, 2]
     assert sites.nights(np.empty(0, int), np.empty(0, int), 2).tolist() == [0, 0]
+
+
+def test_pairs_and_marks_are_those_of_sorting(rng):
+    first, second = rng.integers(0, 30, 200), rng.integers(0, 3, 200)
+    assert sites.distinct_pairs(first, second, 40, 3).tolist() == np.unique(first * 3 + second).tolist()
+    assert sites.distinct_pairs(first, first % 3, 40, 3).tolist() == np.unique(first * 3 + first % 3).tolist()
+    assert sites.distinct_pairs(first[:0], second[:0], 0, 1).tolist() == []
+    marks = sites.marked(first, second, 40, 3)
+    assert np.flatnonzero(marks).tolist() == np.unique(first * 3 + second).tolist()
+    assert sites.marked(first, second, 40, 10**6) is None
+    night = np.array([1, 1, 2, 10**6], np.int32)
+    group = np.array([0, 0, 0, 2])
+    assert sites.nights(group, night, 3).tolist() == sites.nights(group[:3], night[:3], 1).tolist() + [0, 1]
