@@ -336,7 +336,7 @@ def machine() -> str:
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=100_000_000)
+    parser.add_argument("--rows", type=lambda text: int(float(text)), default=100_000_000)
     parser.add_argument("--folder", type=Path, help="where the archive stays for the next time")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--fill-only", action="store_true", help="only write the catalogs")
