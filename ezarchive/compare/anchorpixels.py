@@ -1,0 +1,269 @@
+"""Pixels of anchored and of convolved images in their files: every byte that is not changed on purpose stays as it was.
+
+An anchored image is its input with a constant added to the pixels that hold data, and cards and a HISTORY line in the first header; all
+other HDUs (ERR, WHT, ASDF, tables) are copied as they stand. Files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from ezarchive.compare.fluximage import DATA_NAMES, read_flux_image
+from ezarchive.errors import FrameError
+from ezarchive.files import atomic_write
+
+BLOCK = 2880
+KEY_CARD = "ANCHKEY"
+_CHECKSUMS = ("CHECKSUM", "DATASUM")
+_SCALING = ("BSCALE", "BZERO", "BLANK")
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """An image as the anchoring needs it.
+
+    Attributes
+    ----------
+    data : ndarray of float32, shape (ny, nx)
+        NaN where there is no value, it is masked (DQ), or it is exactly 0.
+    error : ndarray of float32, shape (ny, nx), or None
+        Standard deviations.
+    wcs : WCS
+    unit : Unit or None
+    step : (float, float)
+        Arcsec per pixel along y and x.
+    name : str
+    """
+
+    data: np.ndarray
+    error: np.ndarray | None
+    wcs: WCS
+    unit: u.UnitBase | None
+    step: tuple[float, float]
+    name: str
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """An image at another resolution: `data` as of `Pixels`, and how much of the beam (0-1) fell on pixels with data."""
+
+    data: np.ndarray
+    coverage: np.ndarray
+    error: np.ndarray | None = None
+
+
+def read_pixels(path: Path, mask: np.ndarray | None = None) -> Pixels:
+    """Read an image; exact zeros count as no data.
+
+    Parameters
+    ----------
+    path : Path
+    mask : ndarray of bool, shape (ny, nx), optional
+        True where a pixel must not be used.
+
+    Returns
+    -------
+    Pixels
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be read, or the image has no celestial WCS or no pixel with data.
+    """
+    image = read_flux_image(path)
+    if image.wcs is None:
+        raise FrameError("no_wcs", f"{path}: must have a celestial WCS")
+    blank = image.mask | (image.data == 0)
+    if mask is not None:
+        blank |= mask
+    if blank.all():
+        raise FrameError("no_data", f"{path}: must hold a pixel that is finite, not 0 and not masked, found none")
+    data = image.data.astype(np.float32)
+    data[blank] = np.nan
+    error = None
+    if image.variance is not None:
+        error = np.sqrt(np.where(blank, np.nan, np.maximum(image.variance, 0))).astype(np.float32)
+    return Pixels(data, error, image.wcs, image.unit, image.step, image.name)
+
+
+def write_anchored(source: Path, target: Path, offset: float, cards: Mapping[str, tuple[Any, str]], history: Sequence[str]) -> Path:
+    """Write an image with a constant added.
+
+    Parameters
+    ----------
+    source : Path
+        A FITS file; it is only read. The extension DATA or SCI is changed, or the first image.
+    target : Path
+        What is there already is replaced.
+    offset : float
+        Added to every pixel that is finite and not exactly 0, in double precision; the type of the pixels stays (integers become float32).
+    cards : mapping of str to (value, comment)
+        Put into the first header.
+    history : sequence of str
+        HISTORY lines, put after those that are there.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be read, or its image is tile-compressed.
+    OSError
+        If it cannot be written; nothing is left then.
+
+    Notes
+    -----
+    A pixel that would become exactly 0, the mark of no data, gets the smallest value that its rounding allows.
+    """
+    with _opened(source) as units:
+        k = _data_index(units, source)
+        header = units[0].header.copy()
+        _annotate(header, cards, history, target.name)
+        sci = header if k == 0 else units[k].header.copy()
+        pixels = _with_offset(_stored(units[k]), offset)
+        _set_type(sci, pixels.dtype)
+        parts = [None] * len(units)
+        if k == 0:
+            parts[0] = _hdu_bytes(header, pixels)
+        else:
+            parts[0] = _hdu_bytes(header, None, _raw(source, units, 0)[1])
+            parts[k] = _hdu_bytes(sci, pixels)
+        with atomic_write(target, durable=False) as stream:
+            _splice(stream, source, units, parts)
+    return target
+
+
+def cache_key(*parts: object) -> str:
+    """Return the SHA-256 of what an array follows from: hashes, names, numbers, versions."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
+def read_smoothed(path: Path, key: str) -> Smoothed | None:
+    """Return what `write_smoothed` wrote under the same key; None if the file is not there, damaged, or of another key."""
+    try:
+        with fits.open(path, memmap=False) as units:
+            if units[0].header.get(KEY_CARD) != key:
+                return None
+            planes = {unit.name: np.asarray(unit.data, np.float32) for unit in units[1:]}
+    except (OSError, ValueError, TypeError, IndexError):
+        return None
+    if "SCI" not in planes or "COVERAGE" not in planes:
+        return None
+    return Smoothed(planes["SCI"], planes["COVERAGE"], planes.get("ERR"))
+
+
+def write_smoothed(path: Path, smoothed: Smoothed, source: Path, key: str, cards: Mapping[str, tuple[Any, str]]) -> Path:
+    """Write an image at another resolution: the first header of its source, SCI, ERR where known, and COVERAGE."""
+    with _opened(source) as units:
+        k = _data_index(units, source)
+        header, primary = units[k].header.copy(), units[0].header.copy()
+    for name in (*_SCALING, *_CHECKSUMS):
+        header.remove(name, ignore_missing=True)
+        primary.remove(name, ignore_missing=True)
+    plain = fits.PrimaryHDU() if k == 0 else fits.PrimaryHDU(header=primary)
+    plain.header.update({**cards, KEY_CARD: (key, "SHA-256 of input, kernel and version")})
+    made = [plain, fits.ImageHDU(smoothed.data, header, "SCI")]
+    if smoothed.error is not None:
+        made.append(fits.ImageHDU(smoothed.error, name="ERR"))
+    made.append(fits.ImageHDU(smoothed.coverage, name="COVERAGE"))
+    with atomic_write(path, durable=False) as stream:
+        fits.HDUList(made).writeto(stream, output_verify="silentfix+ignore")
+    return path
+
+
+def _opened(path: Path) -> fits.HDUList:
+    try:
+        units = fits.open(path, memmap=True, lazy_load_hdus=False, do_not_scale_image_data=True, disable_image_compression=True)
+        len(units)
+    except (OSError, ValueError, TypeError, EOFError) as err:
+        raise FrameError("unreadable", f"{path}: cannot be read as FITS: {err}") from err
+    return units
+
+
+def _data_index(units: fits.HDUList, path: Path) -> int:
+    """Return the HDU that `read_flux_image` takes."""
+    planes = [k for k, unit in enumerate(units) if unit.is_image and len(unit.shape) >= 2 and all(n == 1 for n in unit.shape[:-2])]
+    named = [k for k in planes if units[k].name.upper() in DATA_NAMES]
+    if not planes:
+        raise FrameError("no_image", f"{path}: must hold an image that is not tile-compressed, found none in its {len(units)} HDUs")
+    return (named or planes)[0]
+
+
+def _stored(unit: Any) -> np.ndarray:
+    """Return a copy of the pixels, scaled; floats stay of their type, all else becomes float32 with NaN for BLANK."""
+    stored, header = unit.data, unit.header
+    scale, zero, blank = (header.get(name) for name in _SCALING)
+    if stored.dtype.kind == "f" and scale in (None, 1) and zero in (None, 0):
+        return np.array(stored, dtype=stored.dtype)
+    made = stored.astype(float) * (1 if scale is None else scale) + (zero or 0)
+    if blank is not None and stored.dtype.kind != "f":
+        made[stored == blank] = np.nan
+    return made.astype(">f8" if stored.dtype.itemsize == 8 else ">f4")
+
+
+def _with_offset(pixels: np.ndarray, offset: float) -> np.ndarray:
+    good = np.isfinite(pixels) & (pixels != 0)
+    np.add(pixels, offset, out=pixels, where=good, dtype=float, casting="same_kind")
+    pixels[good & (pixels == 0)] = np.spacing(pixels.dtype.type(abs(offset) or 1.0))
+    return pixels
+
+
+def _set_type(header: fits.Header, dtype: np.dtype) -> None:
+    bitpix = -8 * dtype.itemsize
+    if header["BITPIX"] != bitpix:
+        header["BITPIX"] = bitpix
+    for name in _SCALING:
+        header.remove(name, ignore_missing=True)
+
+
+def _annotate(header: fits.Header, cards: Mapping[str, tuple[Any, str]], history: Sequence[str], name: str) -> None:
+    for keyword, value in cards.items():
+        header[keyword] = value
+    if "FILENAME" in header:
+        header["FILENAME"] = name
+    for line in history:
+        header.add_history(line)
+
+
+def _hdu_bytes(header: fits.Header, pixels: np.ndarray | None, raw: bytes | memoryview = b"") -> tuple[bytes, Any]:
+    """Return header and data of an HDU as they go into a file, its checksums renewed where it has any."""
+    data = raw
+    if pixels is not None:
+        missing = -pixels.nbytes % BLOCK
+        data = pixels.astype(pixels.dtype.newbyteorder(">"), copy=False).tobytes() + bytes(missing)
+    text = header.tostring().encode("ascii")
+    if any(name in header for name in _CHECKSUMS):
+        kind = fits.PrimaryHDU if "SIMPLE" in header else fits.ImageHDU
+        unit = kind.fromstring(text + bytes(data))
+        unit.add_checksum()
+        text = unit.header.tostring().encode("ascii")
+    return text, data
+
+
+def _raw(path: Path, units: fits.HDUList, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bytes of header and data of an HDU, mapped from the file."""
+    whole = np.memmap(path, np.uint8, "r")
+    where = units[k].fileinfo()
+    return whole[where["hdrLoc"] : where["datLoc"]], whole[where["datLoc"] : where["datLoc"] + where["datSpan"]]
+
+
+def _splice(stream: BinaryIO, source: Path, units: fits.HDUList, parts: Sequence[tuple[bytes, Any] | None]) -> None:
+    """Write the file again, some HDUs replaced; what follows the last one stays too."""
+    whole, end = np.memmap(source, np.uint8, "r"), 0
+    for k, part in enumerate(parts):
+        where = units[k].fileinfo()
+        end = where["datLoc"] + where["datSpan"]
+        for piece in part or (whole[where["hdrLoc"] : end],):
+            stream.write(memoryview(piece))
+    stream.write(memoryview(whole[end:]))
