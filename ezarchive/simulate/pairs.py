@@ -12,21 +12,19 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from scipy.special import gamma, kv
 
 from ezarchive.errors import InputError
 from ezarchive.files import atomic_write
+from ezarchive.simulate.transforms import Grid, Sources, pixels, tangent_wcs
 
 IMAGE_UNIT = "10**(-20)*erg/s/cm**2/Angstrom"
 REFERENCE_FILTER = "F606W"
 _UNIT_CGS = 1e-20
-_PAD_ARCSEC = 10.0
 _FINE = 4
 """Samples of the image's light per pixel and axis: what lies beyond the Nyquist frequency of the pixels is folded back, as in a camera."""
 
@@ -49,12 +47,14 @@ class PairPlan:
         ICRS degrees.
     fwhm, beta : float
         Moffat profile of the image: arcsec, and the exponent; ``beta=inf`` is a Gaussian.
+    ratio, angle : float
+        Minor by major axis of that profile, whose `fwhm` is the geometric mean of both; of the major axis, degrees from +x to +y.
     scale, bg : float
         Flux of the image divided by that of the reference, and what is added to it.
     dx, dy : float
         Arcsec by which things lie at larger x and y in the image than in the reference.
-    reference_fwhm, reference_beta : float
-        Moffat profile of the reference, before its low-pass filter.
+    reference_fwhm, reference_beta, reference_ratio, reference_angle : float
+        Profile of the reference, before its low-pass filter.
     noise, reference_noise : float
         Standard deviation of a pixel; that of the reference has gone through its low-pass filter.
     star_flux : float
@@ -72,12 +72,16 @@ class PairPlan:
     centre: tuple[float, float] = (53.16, -27.78)
     fwhm: float = 0.7
     beta: float = 2.5
+    ratio: float = 1.0
+    angle: float = 0.0
     scale: float = 0.95
     bg: float = 3.0
     dx: float = 0.13
     dy: float = -0.21
     reference_fwhm: float = 0.085
     reference_beta: float = 1.6
+    reference_ratio: float = 1.0
+    reference_angle: float = 0.0
     noise: float = 2.0
     reference_noise: float = 0.3
     star_flux: float = 60000.0
@@ -91,28 +95,18 @@ class PairPlan:
             if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"{name} {getattr(self, name)!r}: must be positive")
         for name in ("beta", "reference_beta"):
-            if not getattr(self, name) > 1:
-                raise InputError(f"{name} {getattr(self, name)!r}: must be larger than 1, or the profile has no finite flux")
+            if not (1 < getattr(self, name) <= 100 or getattr(self, name) == np.inf):
+                raise InputError(
+                    f"{name} {getattr(self, name)!r}: must be larger than 1 (or the flux is not finite) and at most 100, or inf"
+                )
+        for name in ("ratio", "reference_ratio"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"{name} {getattr(self, name)!r}: must be larger than 0 and at most 1")
         for name in ("noise", "reference_noise", "n_stars", "n_discs"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise InputError(f"{name} {getattr(self, name)!r}: must not be negative")
         if len(self.shape) != 2 or min(self.shape) < 1:
             raise InputError(f"shape {self.shape!r}: must be rows and columns, one or more of each")
-
-
-class Sources(NamedTuple):
-    """Point sources and exponential discs.
-
-    ``east``, ``north`` are tangent-plane arcsec from the centre, ``flux`` in the reference's unit, ``length`` the scale length in arcsec
-    (0: a point), ``ratio`` minor by major axis, ``angle`` of the major axis from east to north in radians. The first is the isolated star.
-    """
-
-    east: Floats
-    north: Floats
-    flux: Floats
-    length: Floats
-    ratio: Floats
-    angle: Floats
 
 
 @dataclass(frozen=True)
@@ -154,12 +148,14 @@ class ImagePair:
         return folder
 
 
-def image_pair(plan: PairPlan | None = None, **options: object) -> ImagePair:
+def image_pair(plan: PairPlan | None = None, *, sources: Sources | None = None, **options: object) -> ImagePair:
     """Make a pair of images.
 
     Parameters
     ----------
     plan : PairPlan, optional
+    sources : Sources, optional
+        In place of those that the plan draws.
     **options
         Fields of `PairPlan` in place of the plan's.
 
@@ -186,22 +182,21 @@ def image_pair(plan: PairPlan | None = None, **options: object) -> ImagePair:
     (40, 50)
     """
     plan = replace(plan or PairPlan(), **options)
-    sources = make_sources(plan)
+    sources = make_sources(plan) if sources is None else sources
     wcs = tangent_wcs(plan.shape, plan.pixel, plan.rotation, plan.centre)
     rng = np.random.default_rng([plan.seed, 1])
-    coarse = _Grid(plan.shape, plan.pixel, 1)
-    window = blackman(coarse.k * 2 * plan.pixel)
-    spectrum = coarse.sky(sources, wcs) * moffat(coarse.k, plan.reference_fwhm, plan.reference_beta) * window
-    reference = coarse.image(spectrum)
+    coarse = Grid(plan.shape, plan.pixel, 1)
+    window = coarse.window()
+    seen = coarse.profile(plan.reference_fwhm, plan.reference_beta, plan.reference_ratio, plan.reference_angle)
+    reference = coarse.image(coarse.sky(sources, wcs) * seen * window)
     if plan.reference_noise:
-        white = np.fft.irfft2(np.fft.rfft2(rng.normal(size=coarse.padded)) * window, s=coarse.padded)
-        reference = reference + coarse.inner(white * (plan.reference_noise / np.sqrt(_power(window, coarse.padded))))
-    fine = _Grid(plan.shape, plan.pixel, _FINE)
-    spectrum = fine.sky(sources, wcs, (plan.dx, plan.dy), plan.star_motion) * moffat(fine.k, plan.fwhm, plan.beta)
-    image = plan.scale * fine.image(spectrum) + plan.bg
+        reference = reference + coarse.filtered_noise(rng, window, plan.reference_noise)
+    fine = Grid(plan.shape, plan.pixel, _FINE)
+    seen = fine.profile(plan.fwhm, plan.beta, plan.ratio, plan.angle)
+    image = plan.scale * fine.image(fine.sky(sources, wcs, (plan.dx, plan.dy), plan.star_motion) * seen) + plan.bg
     if plan.noise:
         image = image + rng.normal(scale=plan.noise, size=image.shape)
-    x, y = _pixels(wcs, sources)
+    x, y = pixels(wcs, sources)
     ra, dec = wcs.all_pix2world([[x[0], y[0]]], 0)[0]
     return ImagePair(reference, image, wcs, sources, (float(ra), float(dec)), (float(x[0]), float(y[0])), plan)
 
@@ -236,23 +231,25 @@ def fine_reference(
     """
     plan = pair.plan
     wcs = tangent_wcs(shape, pixel, rotation, plan.centre)
-    grid = _Grid(shape, pixel, 1)
-    data = grid.image(grid.sky(pair.sources, wcs) * moffat(grid.k, plan.reference_fwhm, plan.reference_beta)) * (_UNIT_CGS / photflam)
+    grid = Grid(shape, pixel, 1)
+    angle = plan.reference_angle + rotation - plan.rotation
+    seen = grid.profile(plan.reference_fwhm, plan.reference_beta, plan.reference_ratio, angle)
+    data = grid.image(grid.sky(pair.sources, wcs) * seen) * (_UNIT_CGS / photflam)
     if noise:
         data = data + np.random.default_rng([plan.seed, 2]).normal(scale=noise, size=shape)
     return data, wcs
 
 
 def make_sources(plan: PairPlan) -> Sources:
-    """Draw the sources of a plan; none of the others is within 6 arcsec of the isolated star."""
+    """Draw the sources of a plan; none of the others is within 6 arcsec of the isolated star, or a quarter of a small field."""
     rng = np.random.default_rng([plan.seed, 0])
     size = np.array(plan.shape[::-1]) * plan.pixel
     turn = np.radians(plan.rotation)
-    star = size * (-0.106, 0.152)
+    star, apart = size * (-0.106, 0.152), min(6.0, 0.25 * size.min())
     places = [star]
     while len(places) < 1 + plan.n_stars + plan.n_discs:
         place = rng.uniform(-0.625, 0.625, 2) * size
-        if np.hypot(*(place - star)) > 6.0:
+        if np.hypot(*(place - star)) > apart:
             places.append(place)
     x, y = np.array(places).T
     n, disc = len(x), np.arange(len(x)) > plan.n_stars
@@ -261,32 +258,6 @@ def make_sources(plan: PairPlan) -> Sources:
     length, ratio, angle = rng.uniform(0.12, 0.7, n), rng.uniform(0.3, 1.0, n), rng.uniform(0, np.pi, n)
     east, north = -np.cos(turn) * x - np.sin(turn) * y, -np.sin(turn) * x + np.cos(turn) * y
     return Sources(east, north, flux, np.where(disc, length, 0.0), np.where(disc, ratio, 1.0), angle)
-
-
-def tangent_wcs(shape: tuple[int, int], pixel: float, rotation: float, centre: tuple[float, float]) -> WCS:
-    """Return a TAN projection about the middle of an image, east left; arcsec and degrees."""
-    wcs, turn = WCS(naxis=2), np.radians(rotation)
-    wcs.wcs.ctype, wcs.wcs.cunit = ["RA---TAN", "DEC--TAN"], ["deg", "deg"]
-    wcs.wcs.crval, wcs.wcs.crpix = list(centre), [shape[1] / 2 + 0.5, shape[0] / 2 + 0.5]
-    wcs.wcs.cd = pixel / 3600 * np.array([[-np.cos(turn), -np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    wcs.array_shape = shape
-    return wcs
-
-
-def moffat(k: Floats, fwhm: float, beta: float) -> Floats:
-    """Return the Fourier transform of a Moffat profile of unit flux (`image_pair`, Notes); `beta` inf is a Gaussian."""
-    if np.isinf(beta):
-        return np.exp(-((np.pi * fwhm * k) ** 2) / (4 * np.log(2)))
-    n, z = beta - 1, np.pi * fwhm / np.sqrt(2 ** (1 / beta) - 1) * np.asarray(k, float)
-    made = np.ones_like(z)
-    some = z > 1e-9
-    made[some] = 2 * (z[some] / 2) ** n * kv(n, z[some]) / gamma(n)
-    return made
-
-
-def blackman(r: Floats) -> Floats:
-    """Return a radial Blackman window: 1 at r = 0, 0 from r = 1 on."""
-    return np.where(r <= 1, 0.42 + 0.5 * np.cos(np.pi * r) + 0.08 * np.cos(2 * np.pi * r), 0.0)
 
 
 def write_plane(path: Path, data: Floats, wcs: WCS, unit: str, variance: float, known: dict[str, object]) -> Path:
@@ -308,54 +279,3 @@ def write_plane(path: Path, data: Floats, wcs: WCS, unit: str, variance: float, 
     with atomic_write(path) as stream:
         stream.write(whole.getbuffer())
     return path
-
-
-class _Grid:
-    """An image's Fourier plane, with room around the image so that wings do not come in on the other side."""
-
-    def __init__(self, shape: tuple[int, int], pixel: float, fine: int) -> None:
-        self.shape, self.pixel, self.fine = shape, pixel, fine
-        self.margin = int(np.ceil(_PAD_ARCSEC / pixel))
-        self.padded = tuple((n + 2 * self.margin) * fine for n in shape)
-        self.fx = np.fft.rfftfreq(self.padded[1], pixel / fine)
-        self.fy = np.fft.fftfreq(self.padded[0], pixel / fine)
-        self.k = np.hypot(self.fx, self.fy[:, None])
-
-    def sky(self, sources: Sources, wcs: WCS, shift: tuple[float, float] = (0, 0), star_motion: tuple[float, float] = (0, 0)) -> NDArray:
-        """Return the spectrum of the sources: flux times phase times that of the disc."""
-        inverse = np.linalg.inv(wcs.wcs.cd * 3600)
-        x, y = (c * self.pixel + self.margin * self.pixel + d for c, d in zip(_pixels(wcs, sources), shift, strict=True))
-        x[0], y[0] = x[0] + star_motion[0], y[0] + star_motion[1]
-        spectrum = np.zeros(self.k.shape, complex)
-        for i in range(len(x)):
-            one = np.exp(-2j * np.pi * self.fy * y[i])[:, None] * np.exp(-2j * np.pi * self.fx * x[i])
-            if sources.length[i]:
-                axis = inverse @ [np.cos(sources.angle[i]), np.sin(sources.angle[i])]
-                c, d = axis / np.hypot(*axis)
-                major, minor = c * self.fx + d * self.fy[:, None], sources.ratio[i] * (c * self.fy[:, None] - d * self.fx)
-                one /= (1 + (2 * np.pi * sources.length[i]) ** 2 * (major**2 + minor**2)) ** 1.5
-            spectrum += sources.flux[i] * one
-        return spectrum
-
-    def image(self, spectrum: NDArray) -> Floats:
-        """Return flux per pixel, at the centres of the pixels."""
-        return self.inner(np.fft.irfft2(spectrum, s=self.padded)[:: self.fine, :: self.fine] * self.fine**2)
-
-    def inner(self, padded: Floats) -> Floats:
-        """Return the image without the room around it."""
-        return padded[self.margin : self.margin + self.shape[0], self.margin : self.margin + self.shape[1]].copy()
-
-
-def _pixels(wcs: WCS, sources: Sources) -> tuple[Floats, Floats]:
-    """Return the 0-based pixels of tangent-plane positions."""
-    x, y = np.linalg.inv(wcs.wcs.cd * 3600) @ [sources.east, sources.north]
-    return x + wcs.wcs.crpix[0] - 1, y + wcs.wcs.crpix[1] - 1
-
-
-def _power(window: Floats, padded: tuple[int, ...]) -> float:
-    """Return the variance that a filter leaves of white noise of variance 1: the mean of its square over the whole plane."""
-    weight = np.full(window.shape[1], 2.0)
-    weight[0] = 1.0
-    if padded[1] % 2 == 0:
-        weight[-1] = 1.0
-    return float((window**2 * weight).sum() / (padded[0] * padded[1]))
