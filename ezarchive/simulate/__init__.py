@@ -3,8 +3,8 @@
 ``toy_archive(folder)`` writes a tree like the tutorial's, ``variable_archive(folder)`` one of many epochs of one field; ``frame(...)``
 makes one frame in memory. All hand back the truth: every source's position, magnitude and noise-free flux in any aperture.
 ``measurements(...)`` makes no pixel: it gives arrays of what many epochs of many stars, constant and variable, would measure as.
-``image_pair(...)`` makes a sharp and a blurred image of one sky, ``image_cube(...)`` the latter at many wavelengths, ``nebula_scene(folder)``
-a galaxy through bands of wrong zero levels, ``elongated_scene(...)`` a round source through an elongated kernel.
+``image_pair(...)`` makes a sharp and a blurred image of one sky, ``image_cube(...)`` the latter at many wavelengths,
+``nebula_scene(folder)`` a galaxy through bands of wrong zero levels, ``elongated_scene(...)`` a round source through an elongated kernel.
 """
 
 from __future__ import annotations
