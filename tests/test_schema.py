@@ -300,7 +300,7 @@ def test_runs_of_the_third_schema_count_and_can_be_withdrawn(third_schema):
             assert zeropoints.of_frames(conn, [1])[1][0].value == 25.0
 
 
-@pytest.mark.parametrize("step", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("step", ["0001", "0002", "0003", "0004"])
 def test_an_older_database_is_refused_until_it_is_migrated(engine, step):
     migrate.upgrade(engine, to=step)
     url = engine.url.render_as_string(hide_password=False)

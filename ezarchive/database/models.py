@@ -11,6 +11,8 @@
     recipe <- run <- catalog -> frame          current_run -> catalog
     target_list                   positions of forced photometry; a catalog names the list that it holds
     zero_point -> frame, catalog, run          of a frame, for each way of measuring
+    image_fit -> frame, run       seeing, scale, offset and pointing of a frame against a reference image
+    anchor -> run                 levels of bands anchored to others
     store_version <- store_pointer             versions of the light-curve store, and the one that readers take
     store_catalog -> catalog, store_version    what that one holds
     quarantine                    what could not be read or measured
@@ -47,12 +49,17 @@ from sqlalchemy import (
 from ezarchive import columns
 from ezarchive.frames.record import KINDS
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 """Version of the tables below. A new minor version can be read by older code of the same major version, a new major one cannot."""
 
 FILE_STATES = ("ok", "waiting", "missing", "corrupt")
 ROOT_KINDS = ("science", "reference", "calibration")
 STORE_KINDS = ("associate", "compact", "rebuild")
+FIT_STATES = ("ok", "flagged", "failed")
+FIT_METHODS = ("image", "stars")
+ANCHOR_KINDS = ("external", "internal")
+FITTED = ("scale", "bg", "dx", "dy", "dra", "ddec", "fwhm", "beta")
+"""What an image fit gives, each with an error."""
 
 metadata = MetaData(
     naming_convention={
@@ -341,6 +348,48 @@ zero_point = Table(
     _one_of("measure", ("AUTO", "APER")),
     Index(None, "frame_id", "method", "run_id"),
     Index(None, "catalog_id"),
+)
+
+image_fit = Table(
+    "image_fit",
+    metadata,
+    Column("image_fit_id", Id, primary_key=True),
+    _ref("frame_id", "frame.frame_id", null=False),
+    _ref("run_id", "run.run_id", null=False),
+    _ref("reference_id", "frame.frame_id"),  # where the reference is a frame of the archive
+    _text("reference", null=False),  # a path, "frame N", or the hash of pixels that came from no file
+    *(_text(name, null=False) for name in ("method", "status")),
+    *(_text(name) for name in ("code", "message")),  # of what failed
+    *(_double(name + suffix) for name in FITTED for suffix in ("", "_err")),
+    *(_double(name) for name in ("rms", "chi2")),
+    Column("n_pixels", BigInteger),
+    *(_text(name) for name in ("unit", "fixed", "details")),  # of bg and rms; names of what was not fitted; JSON
+    _double("created", null=False),
+    _one_of("method", FIT_METHODS),
+    _one_of("status", FIT_STATES),
+    UniqueConstraint("frame_id", "run_id", "method"),
+    Index(None, "run_id"),
+)
+
+anchor = Table(
+    "anchor",
+    metadata,
+    Column("anchor_id", Id, primary_key=True),
+    _ref("run_id", "run.run_id", null=False),
+    _ref("frame_id", "frame.frame_id"),  # where the image is a frame of the archive
+    *(_text(name, null=False) for name in ("target", "band", "kind", "reference")),
+    _text("resolution"),
+    *(_double(name) for name in ("slope", "slope_err", "intercept", "intercept_err", "anchor_offset", "anchor_offset_err")),
+    *(_double(name) for name in ("range_low", "range_high")),
+    *(Column(name, Integer) for name in ("n_bins", "n_cells")),
+    Column("used", Boolean, nullable=False),  # whether the image got its offset from this fit
+    _text("status", null=False),
+    *(_text(name) for name in ("code", "message", "unit", "file", "output", "details")),
+    _double("created", null=False),
+    _one_of("kind", ANCHOR_KINDS),
+    _one_of("status", FIT_STATES),
+    Index(None, "target", "band"),
+    Index(None, "run_id"),
 )
 
 store_version = Table(
