@@ -7,6 +7,7 @@ other HDUs (ERR, WHT, ASDF, tables) are copied as they stand. Files appear whole
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,11 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from ezarchive import sky
 from ezarchive.compare.fluximage import DATA_NAMES, read_flux_image
 from ezarchive.errors import FrameError
 from ezarchive.files import atomic_write
+from ezarchive.images.image import Image
 
 BLOCK = 2880
 KEY_CARD = "ANCHKEY"
@@ -95,6 +98,21 @@ def read_pixels(path: Path, mask: np.ndarray | None = None) -> Pixels:
     return Pixels(data, error, image.wcs, image.unit, image.step, image.name)
 
 
+def sky_centre(path: Path) -> np.ndarray:
+    """Return the unit vector of the middle of an image; zeros if it has no WCS or cannot be read."""
+    try:
+        with _opened(path) as units:
+            k = _data_index(units, path)
+    except FrameError:
+        return np.zeros(3)
+    image = Image(path, k)
+    if image.wcs is None:
+        return np.zeros(3)
+    ny, nx = image.shape
+    ra, dec = np.radians(sky.pixel_to_icrs(image.wcs, (nx - 1) / 2, (ny - 1) / 2))
+    return np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+
+
 def write_anchored(source: Path, target: Path, offset: float, cards: Mapping[str, tuple[Any, str]], history: Sequence[str]) -> Path:
     """Write an image with a constant added.
 
@@ -145,8 +163,8 @@ def write_anchored(source: Path, target: Path, offset: float, cards: Mapping[str
 
 
 def cache_key(*parts: object) -> str:
-    """Return the SHA-256 of what an array follows from: hashes, names, numbers, versions."""
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+    """Return 40 hex digits that stand for what an array follows from: hashes, names, numbers, versions."""
+    return hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=20).hexdigest()
 
 
 def read_smoothed(path: Path, key: str) -> Smoothed | None:
@@ -172,13 +190,15 @@ def write_smoothed(path: Path, smoothed: Smoothed, source: Path, key: str, cards
         header.remove(name, ignore_missing=True)
         primary.remove(name, ignore_missing=True)
     plain = fits.PrimaryHDU() if k == 0 else fits.PrimaryHDU(header=primary)
-    plain.header.update({**cards, KEY_CARD: (key, "SHA-256 of input, kernel and version")})
+    plain.header.update({**cards, KEY_CARD: (key, "of input and kernel")})
     made = [plain, fits.ImageHDU(smoothed.data, header, "SCI")]
     if smoothed.error is not None:
         made.append(fits.ImageHDU(smoothed.error, name="ERR"))
     made.append(fits.ImageHDU(smoothed.coverage, name="COVERAGE"))
+    whole = io.BytesIO()
+    fits.HDUList(made).writeto(whole, output_verify="silentfix+ignore")
     with atomic_write(path, durable=False) as stream:
-        fits.HDUList(made).writeto(stream, output_verify="silentfix+ignore")
+        stream.write(whole.getbuffer())
     return path
 
 
