@@ -26,6 +26,7 @@ from ezarchive.pool import worker_count
 Floats = NDArray[np.float64]
 
 INTERPOLATIONS = ("linear", "cubic")
+_ANGSTROM = u.Unit("Angstrom")
 _LOST = 0.005
 _THIRD_AXIS = re.compile(
     r"(NAXIS|CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CRDER|CSYER)3|(CD|PC)(3_\d|\d_3)|P[VS]3_\d+|WCSAXES|SPECSYS|RESTWAV|RESTFRQ"
@@ -42,7 +43,7 @@ def bandpass_image(
     cube: Any,
     wavelengths: ArrayLike,
     sensitivities: ArrayLike,
-    unit_wave: u.UnitBase | str | None = u.Unit("Angstrom"),
+    unit_wave: u.UnitBase | str | None = _ANGSTROM,
     interpolation: str = "linear",
     truncation_warning: bool = True,
     nprocess: int = 0,
@@ -72,8 +73,8 @@ def bandpass_image(
     Raises
     ------
     InputError
-        If the curve is not two lists of as many finite numbers, its wavelengths do not rise or its integral is not positive, an option has no
-        such value, or the cube has no spectral axis of wavelengths (and ``unit_wave`` is not None).
+        If the curve is not two lists of as many finite numbers, its wavelengths do not rise or its integral is not positive, an option
+        has no such value, or the cube has no spectral axis of wavelengths (and ``unit_wave`` is not None).
     CompareError
         ``no_overlap``: the curve lies outside of the cube, or lets nothing through there.
     FrameError
@@ -81,9 +82,9 @@ def bandpass_image(
 
     Notes
     -----
-    Channel k covers the wavelengths from half a channel before it to half a channel after. Its weight w is the integral of the curve over
-    that, taken exactly from the pieces of the polynomial. Image: sum(w d) / sum(w); variance: sum(w^2 v) / sum(w)^2; both over the planes in
-    which the pixel is not masked.
+    Channel k covers the wavelengths from half a channel before it to half a channel after. Its weight w is the integral of the curve
+    over that, taken exactly from the pieces of the polynomial. Image: sum(w d) / sum(w); variance: sum(w^2 v) / sum(w)^2; both over the
+    planes in which the pixel is not masked.
     """
     cube = flux_cube(cube, "cube")
     curve = filter_curve(wavelengths, sensitivities, interpolation)

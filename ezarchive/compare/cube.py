@@ -237,9 +237,7 @@ def _wavelengths(cube: FluxCube, numbers: np.ndarray, unit: u.UnitBase) -> np.nd
     """Return the wavelengths of channel numbers, through the WCS of the third axis (FITS Standard 4.0, section 8.4)."""
     ctype = str(cube.header.get("CTYPE3", "")).strip().upper()
     if ctype.endswith("-" + _TABLE):
-        raise InputError(
-            f"{cube.name}: CTYPE3 {ctype!r} gives wavelengths by a table, which is not read; give channel numbers (unit_wave=None)"
-        )
+        raise InputError(f"{cube.name}: CTYPE3 {ctype!r} is a table, which is not read; give channel numbers (unit_wave=None)")
     try:
         axis = _wcs(cube.header).sub([3])
         found = axis.wcs_pix2world(numbers[:, None], 0)[:, 0]

@@ -32,8 +32,8 @@ FILTERS = {
     "F814W": _Filter(25.94, 8057.0, 652.0),
     "F850LP": _Filter(24.87, 9033.1, 525.7),
 }
-"""Wide filters of ACS/WFC: zero points of the Extreme Deep Field (Illingworth et al. 2013, ApJS 209, 6), and of the ACS zero point calculator
-for 2012-01-01 (F475W, F555W, F625W)."""
+"""Wide filters of ACS/WFC: zero points of the Extreme Deep Field (Illingworth et al. 2013, ApJS 209, 6), and of the ACS zero point
+calculator for 2012-01-01 (F475W, F555W, F625W)."""
 
 
 class HstFilterInfo:

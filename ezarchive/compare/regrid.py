@@ -72,10 +72,10 @@ def regrid(
 
     Notes
     -----
-    The filter is a radial Blackman window that ends at the Nyquist frequency of the new pixels (of the old ones where these are larger). Then
-    the image is sampled at the centres of the new pixels, with no other smoothing, and times the ratio of the pixels' areas, both of which follow
-    from the WCS pixel by pixel; anywhere on the sky. The variance of a new pixel is that of the weighted sum; neighbours share noise. Memory is
-    bounded: pieces are done one after the other.
+    The filter is a radial Blackman window that ends at the Nyquist frequency of the new pixels (of the old ones where these are larger).
+    Then the image is sampled at the centres of the new pixels, with no other smoothing, and times the ratio of the pixels' areas. Both
+    follow from the WCS pixel by pixel, anywhere on the sky. The variance of a new pixel is that of the weighted sum; neighbours share
+    noise. Memory is bounded: pieces are done one after the other.
     """
     if not 0 <= max_missing < 1:
         raise InputError(f"max_missing: must be from 0 to below 1, found {max_missing!r}")

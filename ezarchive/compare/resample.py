@@ -95,9 +95,9 @@ def sample(source: Source, shape: tuple[int, int], how: Sampling, *, variance: b
 
     Notes
     -----
-    data: the filtered values at s(t), times det A for fluxes: so that the sum over all pixels is that of the source. Variance of white noise:
-    sum b^2 v at s(t), b the filter's kernel, times det A squared; it does not tell that neighbours share noise. Bad pixels are filled from
-    around before the filter.
+    data: the filtered values at s(t), times det A for fluxes: so that the sum over all pixels is that of the source. Variance of white
+    noise: sum b^2 v at s(t), b the filter's kernel, times det A squared; it does not tell that neighbours share noise. Bad pixels are
+    filled from around before the filter.
     """
     made = Sampled(np.full(shape, np.nan), np.full(shape, np.nan) if variance else None, np.ones(shape, bool))
     for rows, cols, where in _tiles(source.shape, shape, how):

@@ -25,7 +25,8 @@ def rescale_hst_like_muse(hst: Any, muse: Any, inplace: bool = True) -> FluxImag
     ----------
     hst : path, FluxImage, Image, NDData or array
         The reference image. Its unit (BUNIT) is a flux density, or counts or electrons per second, which PHOTFLAM or the table of
-        `HstFilterInfo` turn into one; without a unit, electrons per second are meant. Counts that are not per second are divided by EXPTIME.
+        `HstFilterInfo` turn into one; without a unit, electrons per second are meant. Counts that are not per second are divided by
+        EXPTIME.
     muse : path, FluxImage, Image or NDData; or a cube
         The image whose unit is wanted.
     inplace : bool
