@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from ezarchive import sky
-from ezarchive.catalogs.sources import Asked, conform
+from ezarchive.catalogs.sources import SCHEMAS, Asked, conform
 from ezarchive.catalogs.sql import Engine
 from ezarchive.catalogs.stored import Stored
-from ezarchive.catalogs.views import CATALOGS_SCHEMA, ELLIPTICAL, FRAMES_SCHEMA, ZERO_POINTS_SCHEMA
+from ezarchive.catalogs.views import ELLIPTICAL
 from ezarchive.columns import DEFAULT_APERTURE
-from ezarchive.database import runs, stores, tables, zeropoints
+from ezarchive.database import comparisons, runs, stores, tables, zeropoints
 from ezarchive.errors import EzarchiveError, StoreError, UnknownNameError
 from ezarchive.store.version import Version
 
@@ -154,8 +154,12 @@ def of_frames(
         ellipses = _ellipses(conn, method, run)
         frames = tables.frames_table(conn, frame_ids=frame_ids, replaced=run is not None)
         catalogs = tables.catalogs_table(conn, frame_ids=frame_ids, method=method, run_id=run)
-        zero_points = zeropoints.zero_points_table(conn, frame_ids=frame_ids)
-    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, ellipses=ellipses, zero_points=zero_points)
+        others = {
+            "zero_points": zeropoints.zero_points_table(conn, frame_ids=frame_ids),
+            "image_fits": comparisons.image_fits_table(conn, frame_ids=frame_ids),
+            "anchors": comparisons.anchors_table(conn),
+        }
+    return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, ellipses=ellipses, **others)
 
 
 def arcsec(name: str, value: Any) -> float:
@@ -194,7 +198,10 @@ def _read(
             return tables.frames_table(conn, frame_ids=frame_ids, columns=columns, replaced=run is not None)
         if table == "catalogs":
             return tables.catalogs_table(conn, frame_ids=frame_ids, columns=columns, method=method, run_id=run)
-        return zeropoints.zero_points_table(conn, frame_ids=frame_ids).select(list(columns))
+        if table == "anchors":
+            return comparisons.anchors_table(conn).select(list(columns))
+        rows = zeropoints.zero_points_table if table == "zero_points" else comparisons.image_fits_table
+        return rows(conn, frame_ids=frame_ids).select(list(columns))
 
 
 def _limits_of(
@@ -233,10 +240,14 @@ def _ellipses(conn: Any, method: str | None, run: int | None) -> bool:
     return ELLIPTICAL in (method, numbers.get(run))
 
 
+_FIELDS = {
+    "frames": tables.FRAME_FIELDS,
+    "catalogs": tables.CATALOG_FIELDS,
+    "zero_points": zeropoints.ZERO_POINT_FIELDS,
+    "image_fits": comparisons.IMAGE_FIT_FIELDS,
+    "anchors": comparisons.ANCHOR_FIELDS,
+}
 _SCHEMAS = {
-    "frames": conform({name: pa.array([], kind) for name, kind in tables.FRAME_FIELDS.items()}, FRAMES_SCHEMA, "frames").schema,
-    "catalogs": conform({name: pa.array([], kind) for name, kind in tables.CATALOG_FIELDS.items()}, CATALOGS_SCHEMA, "catalogs").schema,
-    "zero_points": conform(
-        {name: pa.array([], kind) for name, kind in zeropoints.ZERO_POINT_FIELDS.items()}, ZERO_POINTS_SCHEMA, "zero_points"
-    ).schema,
+    table: conform({name: pa.array([], kind) for name, kind in fields.items()}, SCHEMAS[table], table).schema
+    for table, fields in _FIELDS.items()
 }

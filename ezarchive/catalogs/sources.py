@@ -1,4 +1,4 @@
-"""Where the tables ``frames``, ``catalogs`` and ``zero_points`` come from: given whole, or asked for column by column."""
+"""Where the database's tables (`SCHEMAS`) come from: given whole, or asked for column by column."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ezarchive.catalogs import views
+from ezarchive.catalogs.compared import ANCHORS_SCHEMA, IMAGE_FITS_SCHEMA
 from ezarchive.catalogs.metadata import ARROW_TYPES
 from ezarchive.columns import Column
 from ezarchive.errors import InputError
@@ -18,6 +19,15 @@ Read = Callable[[str, Sequence[str], Sequence[int] | None], pa.Table]
 """Reads a table: its name, columns, and the frames (None: all) -> rows, always in the same order."""
 
 APERTURES = pa.list_(pa.float64())
+
+SCHEMAS = {
+    "frames": views.FRAMES_SCHEMA,
+    "catalogs": views.CATALOGS_SCHEMA,
+    "zero_points": views.ZERO_POINTS_SCHEMA,
+    "image_fits": IMAGE_FITS_SCHEMA,
+    "anchors": ANCHORS_SCHEMA,
+}
+"""The database's tables, and the columns that each has at least."""
 
 
 class Source(Protocol):
@@ -38,8 +48,8 @@ class Given:
 
     Parameters
     ----------
-    frames, catalogs, zero_points : pyarrow.Table or mapping of lists
-        As of `sql.Engine`; columns that are promised and absent are NULL.
+    frames, catalogs, zero_points, **others : pyarrow.Table or mapping of lists
+        Those of `SCHEMAS`, as of `sql.Engine`; columns that are promised and absent are NULL, a table that is absent has no rows.
 
     Raises
     ------
@@ -47,12 +57,10 @@ class Given:
         If a column is of another type than the views promise.
     """
 
-    def __init__(self, frames: Rows, catalogs: Rows, zero_points: Rows) -> None:
-        self._tables = {
-            "frames": conform(frames, views.FRAMES_SCHEMA, "frames"),
-            "catalogs": _with_apertures(conform(catalogs, views.CATALOGS_SCHEMA, "catalogs")),
-            "zero_points": conform(zero_points, views.ZERO_POINTS_SCHEMA, "zero_points"),
-        }
+    def __init__(self, frames: Rows, catalogs: Rows, zero_points: Rows, **others: Rows) -> None:
+        tables = {"frames": frames, "catalogs": catalogs, "zero_points": zero_points, **others}
+        self._tables = {name: conform(tables.get(name, {}), schema, name) for name, schema in SCHEMAS.items()}
+        self._tables["catalogs"] = _with_apertures(self._tables["catalogs"])
 
     def names(self, table: str) -> Sequence[str]:
         """Return the columns of a table."""

@@ -1,8 +1,9 @@
 """SQL over everything that was measured: DuckDB in memory over Parquet, with the frame tables joined in.
 
-Views: ``frames``, ``catalogs``, ``zero_points`` (the database's), ``measurements`` (every column of every catalog), ``light_curve`` (one
-aperture, per second and calibrated; ``columns.LIGHT_CURVE``), and of the light-curve store ``objects``, ``object_filters``, ``ambiguous``
-and ``aliases``. Tables are read, and Parquet files opened, only when a query names them, and only those that its WHERE can need.
+Views: ``frames``, ``catalogs``, ``zero_points``, ``image_fits``, ``anchors`` (the database's), ``measurements`` (every column of every
+catalog), ``light_curve`` (one aperture, per second and calibrated; ``columns.LIGHT_CURVE``), and of the light-curve store ``objects``,
+``object_filters``, ``ambiguous`` and ``aliases``. Tables are read, and Parquet files opened, only when a query names them, and only those
+that its WHERE can need.
 """
 
 from __future__ import annotations
@@ -41,7 +42,13 @@ from ezarchive.store.paths import store_folder
 LimitsOf = Callable[[float, float, Sequence[int], float], pa.Table]
 """Gives the non-detections at ``ra``, ``dec`` (degrees) on all frames but some, for an aperture (arcsec), as ``columns.LIGHT_CURVE``."""
 
-_KEYS = {"frames": ("frame_id",), "catalogs": ("catalog_id", "frame_id"), "zero_points": ("frame_id",)}
+_KEYS = {
+    "frames": ("frame_id",),
+    "catalogs": ("catalog_id", "frame_id"),
+    "zero_points": ("frame_id",),
+    "image_fits": ("frame_id",),
+    "anchors": ("run_id",),
+}
 """The database's tables, and their columns that are there in any case."""
 
 _KEPT = 500
@@ -79,6 +86,8 @@ class Engine:
         diameter, and such catalogs are left out.
     zero_points : pyarrow.Table or mapping of lists, optional
         Those that count: columns of ``views.ZERO_POINTS_SCHEMA``.
+    **others : pyarrow.Table or mapping of lists
+        ``image_fits`` and ``anchors``: columns of `sources.SCHEMAS`.
 
     Examples
     --------
@@ -101,8 +110,10 @@ class Engine:
         aperture: float = DEFAULT_APERTURE,
         ellipses: bool = False,
         zero_points: Rows | None = None,
+        **others: Rows,
     ) -> None:
-        self._open(Given(frames, catalogs, zero_points or {}), home, limits, aperture=aperture, ellipses=ellipses)
+        given = Given(frames, catalogs, zero_points or {}, **others)
+        self._open(given, home, limits, aperture=aperture, ellipses=ellipses)
 
     @classmethod
     def over(cls, source: Source, home: Path | str, limits: SQLSettings | None = None, **options: Any) -> Self:

@@ -28,6 +28,8 @@ TABLES = {
     "frames": "exposures: target, telescope, filter, time, seeing, depth, path ...",
     "catalogs": "current catalogs, one a frame and method",
     "zero_points": "zero points that count",
+    "image_fits": "frames against a reference image: seeing, scale, background, pointing (after fit_photometry)",
+    "anchors": "levels of bands anchored to others (after anchor)",
     "measurements": "every column of every measurement",
     "light_curve": "measurements in one aperture, per second and calibrated",
     "objects": "objects: mean position, counts, variability (after associate)",

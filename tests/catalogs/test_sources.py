@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from ezarchive.catalogs import links, views
-from ezarchive.catalogs.sources import Asked, Given, conform
+from ezarchive.catalogs.sources import SCHEMAS, Asked, Given, conform
 from ezarchive.catalogs.sql import Engine
 from ezarchive.errors import InputError
 
@@ -23,7 +23,7 @@ def asked(archive: Any) -> tuple[Asked, list[tuple[str, tuple[str, ...], Any]]]:
         seen.append((table, tuple(columns), frame_ids))
         return given.read(table, columns, frame_ids)
 
-    return Asked({name: given.empty(name).schema for name in ("frames", "catalogs", "zero_points")}, read), seen
+    return Asked({name: given.empty(name).schema for name in SCHEMAS}, read), seen
 
 
 def test_columns_are_read_once_and_when_they_are_named(archive: Any) -> None:
