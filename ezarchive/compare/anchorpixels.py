@@ -19,7 +19,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from ezarchive import sky
-from ezarchive.compare.fluximage import DATA_NAMES, read_flux_image
+from ezarchive.compare.fluximage import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, unit_of
 from ezarchive.errors import FrameError
 from ezarchive.files import atomic_write
 from ezarchive.images.image import Image
@@ -38,26 +38,21 @@ class Pixels:
     ----------
     data : ndarray of float32, shape (ny, nx)
         NaN where there is no value, it is masked (DQ), or it is exactly 0.
-    error : ndarray of float32, shape (ny, nx), or None
-        Standard deviations.
     wcs : WCS
     unit : Unit or None
     step : (float, float)
         Arcsec per pixel along y and x.
-    name : str
     """
 
     data: np.ndarray
-    error: np.ndarray | None
     wcs: WCS
     unit: u.UnitBase | None
     step: tuple[float, float]
-    name: str
 
 
 @dataclass(frozen=True)
 class Smoothed:
-    """An image at another resolution: `data` as of `Pixels`, and how much of the beam (0-1) fell on pixels with data."""
+    """An image at another resolution: data and errors, NaN where there is none, and how much of the beam (0-1) fell on pixels with data."""
 
     data: np.ndarray
     coverage: np.ndarray
@@ -82,20 +77,41 @@ def read_pixels(path: Path, mask: np.ndarray | None = None) -> Pixels:
     FrameError
         If the file cannot be read, or the image has no celestial WCS or no pixel with data.
     """
-    image = read_flux_image(path)
+    with _opened(path) as units:
+        k = _data_index(units, path)
+        quality = _sibling(units, k, (QUALITY_NAME,))
+        jwst = str(units[0].header.get("TELESCOP")).strip() == "JWST"
+        unit = unit_of(units[k].header) or unit_of(units[0].header)
+    image = Image(path, k)
     if image.wcs is None:
         raise FrameError("no_wcs", f"{path}: must have a celestial WCS")
-    blank = image.mask | (image.data == 0)
+    data = image.load().astype(np.float32)
+    blank = ~np.isfinite(data) | (data == 0)
+    if quality is not None:
+        bits = np.nan_to_num(Image(path, quality).load(), nan=1.0).astype(np.int64)
+        blank |= (bits & 1 if jwst else bits) != 0
     if mask is not None:
         blank |= mask
     if blank.all():
         raise FrameError("no_data", f"{path}: must hold a pixel that is finite, not 0 and not masked, found none")
-    data = image.data.astype(np.float32)
     data[blank] = np.nan
-    error = None
-    if image.variance is not None:
-        error = np.sqrt(np.where(blank, np.nan, np.maximum(image.variance, 0))).astype(np.float32)
-    return Pixels(data, error, image.wcs, image.unit, image.step, image.name)
+    return Pixels(data, image.wcs, unit, _step(image))
+
+
+def read_error(path: Path) -> np.ndarray | None:
+    """Return the standard deviations of an image as float32, from its extension ERR, STAT or VAR; None if it has none."""
+    with _opened(path) as units:
+        k = _data_index(units, path)
+        error, variance = _sibling(units, k, ERROR_NAMES), _sibling(units, k, VARIANCE_NAMES)
+    if variance is not None:
+        return np.sqrt(np.maximum(Image(path, variance).load(), 0)).astype(np.float32)
+    return None if error is None else Image(path, error).load().astype(np.float32)
+
+
+def image_shape(path: Path) -> tuple[int, int]:
+    """Return rows and columns of an image."""
+    with _opened(path) as units:
+        return units[_data_index(units, path)].shape[-2:]
 
 
 def sky_centre(path: Path) -> np.ndarray:
@@ -218,6 +234,18 @@ def _data_index(units: fits.HDUList, path: Path) -> int:
     if not planes:
         raise FrameError("no_image", f"{path}: must hold an image that is not tile-compressed, found none in its {len(units)} HDUs")
     return (named or planes)[0]
+
+
+def _sibling(units: fits.HDUList, k: int, names: Sequence[str]) -> int | None:
+    """Return the image HDU of the same version as another with one of some names."""
+    found = {unit.name.upper(): n for n, unit in enumerate(units) if n != k and unit.is_image and unit.shape and unit.ver == units[k].ver}
+    return next((found[name] for name in names if name in found), None)
+
+
+def _step(image: Image) -> tuple[float, float]:
+    ny, nx = image.shape
+    along_x, along_y = np.hypot(*sky.jacobian(image.wcs, (nx - 1) / 2, (ny - 1) / 2))
+    return float(along_y), float(along_x)
 
 
 def _stored(unit: Any) -> np.ndarray:

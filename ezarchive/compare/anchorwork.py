@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from ezarchive.compare.anchorfiles import AnchorPaths, band_key, label_of, resolution_of
 from ezarchive.compare.anchorfit import Level, anchor_fit
-from ezarchive.compare.anchorpixels import Pixels, Smoothed, cache_key, read_pixels, read_smoothed, write_smoothed
+from ezarchive.compare.anchorpixels import Pixels, Smoothed, cache_key, image_shape, read_error, read_pixels, read_smoothed, write_smoothed
 from ezarchive.compare.anchortable import EXTERNAL, INTERNAL, VERSION, FitRecord
 from ezarchive.compare.convolution import convolve_to
 from ezarchive.compare.ds9regions import region_mask
@@ -189,13 +189,13 @@ class _Source:
         how = resolution_kernel(self.job, self.what.band, resolution)
         if how is None:
             data = self.pixels.data
-            return Smoothed(data, np.isfinite(data).astype(np.float32), self.pixels.error)
+            return Smoothed(data, np.isfinite(data).astype(np.float32))
         kernel = sha256_file(how) if isinstance(how, Path) else how
         key = cache_key(VERSION, self.digest, kernel, "" if self.mask is None else sha256_file(self.mask[0]))
         path = self.job.paths.convolved(self.what.band, self.what.image, resolution)
         found = read_smoothed(path, key)
         if found is None:
-            made = convolve_to(self.pixels.data, self._kernel(how), error=self.pixels.error, workers=self.job.threads)
+            made = convolve_to(self.pixels.data, self._kernel(how), error=read_error(self.what.image), workers=self.job.threads)
             found = Smoothed(made.data, made.coverage, made.error)
             cards = {"ANCHRES": (resolution, "resolution"), "ANCHVER": (f"ezarchive {VERSION}", "version of the method")}
             write_smoothed(path, found, self.what.image, key, cards)
@@ -231,12 +231,11 @@ def read_mask(path: Path, image: Path) -> np.ndarray:
     FrameError
         If a file cannot be read.
     """
-    whole = read_flux_image(image)
     if path.suffix.lower() == ".reg":
-        return np.asarray(region_mask(path, whole), bool)
-    found = read_flux_image(path)
-    if found.shape != whole.shape:
-        raise InputError(f"mask {path}: must have the shape of {image.name}, {whole.shape}, found {found.shape}")
+        return np.asarray(region_mask(path, read_flux_image(image)), bool)
+    found, shape = read_flux_image(path), image_shape(image)
+    if found.shape != shape:
+        raise InputError(f"mask {path}: must have the shape of {image.name}, {shape}, found {found.shape}")
     return found.mask | (found.data != 0)
 
 
