@@ -78,7 +78,8 @@ class StarPairFit:
     result : FittedStarPhotometry
     image, reference : StarSolution
     stamp, reference_stamp : Stamp
-        The pixels of each, for a plot.
+        The pixels of each.
+    profile, reference_profile : MoffatProfile or TransferProfile
     """
 
     result: FittedStarPhotometry
@@ -86,6 +87,8 @@ class StarPairFit:
     reference: StarSolution
     stamp: Stamp
     reference_stamp: Stamp
+    profile: Profile
+    reference_profile: Profile
 
 
 def check_star(star: Any, name: str = "star") -> tuple[float, float, float]:
@@ -157,8 +160,9 @@ def fit_stars(reference: FluxImage, image: FluxImage, star: Any, options: StarFi
     window = _window(reference, options)
     theirs = _stamp(reference, star_pixel(reference, star, "hst"), star, window)
     ours = _stamp(image, star_pixel(image, star, "muse"), star, None)
-    found = solve(ours, _image_profile(image, options), f"muse {image.name}")
-    of_reference = solve(theirs, _reference_profile(reference, options, window), f"hst {reference.name}")
+    profile, of_theirs = _image_profile(image, options), _reference_profile(reference, options, window)
+    found = solve(ours, profile, f"muse {image.name}")
+    of_reference = solve(theirs, of_theirs, f"hst {reference.name}")
     held = (options.fix_fwhm, options.fix_beta) if options.muse_psf is None else _held(options.muse_psf, image, "muse_psf")
     own = (options.hst_fwhm, options.hst_beta) if options.hst_psf is None else _held(options.hst_psf, reference, "hst_psf")
     outcomes = (
@@ -166,7 +170,7 @@ def fit_stars(reference: FluxImage, image: FluxImage, star: Any, options: StarFi
         _outcome(of_reference, own, f"hst {reference.name}", len(theirs.values)),
     )
     result = FittedStarPhotometry(image, *outcomes, float(np.sqrt(np.mean(found.residual**2))), star[0], star[1])
-    return StarPairFit(result, found, of_reference, ours, theirs)
+    return StarPairFit(result, found, of_reference, ours, theirs, profile, of_theirs)
 
 
 def _held(psf: Any, image: FluxImage, name: str) -> tuple[float, float]:
