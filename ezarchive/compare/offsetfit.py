@@ -11,6 +11,9 @@ from ezarchive.errors import InputError
 
 Floats = NDArray[np.float64]
 
+FEWEST_BINS = 4
+"""With fewer a fit is flagged."""
+
 
 @dataclass(frozen=True, eq=False)
 class OffsetBins:

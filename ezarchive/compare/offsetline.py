@@ -1,4 +1,4 @@
-"""Straight lines through a few bins: weighted, with outliers clipped and never too many; and the published way."""
+"""Straight lines: weighted, robust against outliers, and the published way."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_FEWEST = 3
-_MAD = 1.4826
+_MAD, _HUBER, _PASSES = 1.4826, 1.345, 50
 
 
 def line(x: Floats, y: Floats, weight: Floats, slope: float | None = None) -> tuple[Floats, Floats]:
@@ -36,25 +35,39 @@ def line(x: Floats, y: Floats, weight: Floats, slope: float | None = None) -> tu
     return found, mean_y - found * mean_x
 
 
-def clipped_line(x: Floats, y: Floats, error: Floats, slope: float | None = None, clip: float = 3.0) -> tuple[float, float, Bools]:
-    """Return slope, intercept and the points in use: those within `clip` robust deviations of the line, at least three.
+def huber_line(x: Floats, y: Floats, slope: float | None = None) -> tuple[float, float, Floats, float]:
+    """Return slope, intercept, weights and scale of a straight line by Huber's M-estimator.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+    slope : float, optional
+        Taken as it is.
+
+    Returns
+    -------
+    slope, intercept : float
+    weights : ndarray, shape (n,)
+        1, and less for points that lie further off than 1.345 deviations.
+    scale : float
+        The deviation: 1.4826 times the median absolute residual.
 
     Notes
     -----
-    Deviations are in units of the points' errors, scaled up where their median absolute value says that they are larger than that. Each
-    pass looks at every point again; it ends when nothing changes, or after 20 passes.
+    Iteratively reweighted least squares (Huber & Ronchetti 2009, Robust Statistics, section 7.8): 95 % as efficient as least squares for
+    Gaussian noise; a point far off pulls no more than one at 1.345 deviations. Points exactly on a line are no trouble.
     """
-    used = np.ones(x.size, bool)
-    for _ in range(20):
-        found = line(x[used], y[used], error[used] ** -2, slope)
-        pull = np.abs(y - found[1] - found[0] * x) / error
-        limit = clip * max(1.0, _MAD * float(np.median(pull[used])))
-        kept = pull <= max(limit, np.sort(pull)[min(_FEWEST, x.size) - 1])
-        if (kept == used).all():
+    weight, least = np.ones(x.size), 1e-12 * float(np.abs(y).max()) + 1e-300
+    for _ in range(_PASSES):
+        found = line(x, y, weight, slope)
+        residual = y - found[1] - found[0] * x
+        scale = max(_MAD * float(np.median(np.abs(residual))), least)
+        new = np.minimum(1.0, _HUBER * scale / np.maximum(np.abs(residual), least))
+        change = np.abs(new - weight).max()
+        weight = new
+        if change < 1e-6:
             break
-        used = kept
-    found = line(x[used], y[used], error[used] ** -2, slope)
-    return float(found[0]), float(found[1]), used
+    return float(found[0]), float(found[1]), weight, scale
 
 
 def published_line(x: Floats, y: Floats, slope: float | None = None) -> tuple[float, float, Floats, Bools]:

@@ -1,0 +1,140 @@
+"""The robust line through the brightness of two images, with errors that know how far noise is correlated."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from ezarchive.compare.dynamicrange import dynamic_range
+from ezarchive.compare.offsetcells import Cells
+from ezarchive.compare.offsetfit import FEWEST_BINS, OffsetBins, OffsetFit
+from ezarchive.compare.offsetline import huber_line
+from ezarchive.compare.psfkernels import FWHM_OF_SIGMA
+from ezarchive.errors import CompareError, InputError
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+PERCENTILES = {"external": (2.0, 95.0), "internal": (2.0, 60.0)}
+REGION_PERCENTILES = (15.0, 60.0)
+_MOST_BINS, _BIN_CELLS = 15, 20
+_WIDER = 2.0
+"""How much wider than the beam correlations are looked for."""
+_SIGNIFICANT = 3.0
+
+
+def robust_fit(
+    cells: Cells,
+    kind: str,
+    percentiles: tuple[float, float] | None,
+    value_range: tuple[float, float] | None,
+    slope: float | None,
+    has_region: bool,
+) -> OffsetFit:
+    """Fit a line to cells (see `fit_offset`)."""
+    flipped = kind == "external"
+    x, y = (cells.image, cells.reference) if flipped else (cells.reference, cells.image)
+    if value_range is None:
+        value_range = dynamic_range(x, percentiles or (REGION_PERCENTILES if has_region else PERCENTILES[kind]), region=cells.region)
+    inside = cells.used & (x >= value_range[0]) & (x <= value_range[1])
+    parts = _equal_parts(x[inside])
+    given = _given(slope, flipped)
+    m, b, weight, _ = huber_line(x[inside], y[inside], given)
+    covariance = _covariance(inside, x, y - b - m * x, weight, cells, given is None)
+    bins = _bins(x[inside], y[inside], parts, flipped)
+    residual = bins.x - b - m * bins.y if flipped else bins.y - b - m * bins.x
+    if flipped:
+        m, b, covariance = _turned(m, b, covariance)
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0))
+    flags = cells.flags + (("few_bins",) if len(parts) < FEWEST_BINS else ())
+    flags += ("slope",) if slope is None and not m > _SIGNIFICANT * errors[0] else ()
+    return OffsetFit(
+        slope=m,
+        intercept=b,
+        slope_err=float(errors[0]),
+        intercept_err=float(errors[1]),
+        covariance=float(covariance[0, 1]),
+        rms=float(residual.std()),
+        n_pixels=cells.n_pixels,
+        n_cells=int(np.count_nonzero(inside)),
+        n_bins=len(parts),
+        beams=cells.beams,
+        value_range=(float(value_range[0]), float(value_range[1])),
+        range_axis="image" if flipped else "reference",
+        coverage=cells.coverage,
+        bins=bins,
+        method="robust",
+        kind=kind,
+        flags=flags,
+    )
+
+
+def _given(slope: float | None, flipped: bool) -> float | None:
+    if slope is None:
+        return None
+    if not (np.isfinite(slope) and slope > 0):
+        raise InputError(f"slope {slope!r}: must be positive and finite")
+    return 1 / slope if flipped else float(slope)
+
+
+def _covariance(inside: Bools, x: Floats, residual: Floats, weight: Floats, cells: Cells, free: bool) -> Floats:
+    """Return the covariance (2, 2) of slope and intercept of a weighted line: the larger one of two.
+
+    Notes
+    -----
+    (A'WA)^-1 A'W C W A (A'WA)^-1 with A = (x, 1). C is, on the one hand, what noise of the beam has: s^2 exp(-d^2 / (4 sigma^2)) at a
+    distance d, sigma that of the beam; s^2 of the residuals, corrected for the parameters. On the other, the products of the residuals
+    themselves within twice that distance (Conley 1999, J. Econometrics 92, 1), which know structure that the line does not describe.
+    """
+    columns = [x, np.ones(x.shape)] if free else [np.ones(x.shape)]
+    own = weight * residual[inside]
+    variance = float((weight * residual[inside] ** 2).sum() / weight.sum())
+    spread = np.sqrt(2) * cells.beam / FWHM_OF_SIGMA
+    independent = weight.size / max(1.0, 2 * np.pi * spread**2)
+    variance *= independent / max(independent - len(columns), 1.0)
+    flat = [column[inside] for column in columns]
+    normal = np.linalg.pinv(np.array([[(weight * p * q).sum() for p in flat] for q in flat]))
+    noise = normal @ _pairs(inside, [weight * p for p in flat], spread) @ normal * variance
+    seen = normal @ _pairs(inside, [own * p for p in flat], _WIDER * spread) @ normal
+    found = seen if seen[-1, -1] > noise[-1, -1] else noise
+    return found if free else np.array([[0.0, 0.0], [0.0, found[0, 0]]])
+
+
+def _pairs(inside: Bools, values: list[Floats], spread: float) -> Floats:
+    """Return the sums over pairs of cells of the products of values times exp(-d^2 / (2 spread^2)), symmetric."""
+    planes = []
+    for value in values:
+        plane = np.zeros(inside.shape)
+        plane[inside] = value
+        planes.append(plane)
+    wide = [gaussian_filter(plane, spread, mode="constant", truncate=4.0) for plane in planes]
+    middle = np.zeros((2 * int(4 * spread + 1) + 1,) * 2)
+    middle[middle.shape[0] // 2, middle.shape[1] // 2] = 1.0
+    peak = gaussian_filter(middle, spread, mode="constant", truncate=4.0).max()
+    sums = np.array([[(p * q).sum() for p in planes] for q in wide]) / peak
+    return (sums + sums.T) / 2
+
+
+def _turned(m: float, b: float, covariance: Floats) -> tuple[float, float, Floats]:
+    """Return the line reference = b + m image as image on reference."""
+    if not m > 0:
+        raise CompareError("no_slope", f"the reference does not grow with the image (slope {m:.3g}): no zero level can be told from it")
+    change = np.array([[-1 / m**2, 0.0], [b / m**2, -1 / m]])
+    return 1 / m, -b / m, change @ covariance @ change.T
+
+
+def _equal_parts(x: Floats) -> list[NDArray[np.int64]]:
+    """Return the indices of the points of each bin, equally many in order of x."""
+    n = min(_MOST_BINS, x.size // _BIN_CELLS)
+    if n < 2:
+        code = "no_data_in_range" if x.size == 0 else "too_few_bins"
+        raise CompareError(code, f"the range must hold {2 * _BIN_CELLS} points at least, found {x.size}")
+    return np.array_split(np.argsort(x, kind="stable"), n)
+
+
+def _bins(x: Floats, y: Floats, parts: list[NDArray[np.int64]], flipped: bool) -> OffsetBins:
+    middles = np.array([np.median(x[part]) for part in parts])
+    low, medians, high = np.array([np.percentile(y[part], (16, 50, 84)) for part in parts]).T
+    pair = (medians, middles) if flipped else (middles, medians)
+    return OffsetBins(*pair, low, high, np.array([part.size for part in parts]), np.ones(len(parts), bool))
