@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ezarchive.cli import (  # noqa: F401  the commands register themselves
+    anchor,
     associate,
     calibrate,
     columns,
     commands,
+    compare,
     differential,
     forced,
     lightcurve,
