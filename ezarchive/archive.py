@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from astropy.table import QTable
+
 from ezarchive import (
+    anchors,
     ask,
     associate,
     batch,
@@ -18,6 +21,7 @@ from ezarchive import (
     engines,
     epochs,
     forced,
+    imagefits,
     index,
     periods,
     variability,
@@ -192,9 +196,21 @@ class Archive:
             raise StoreError(f"{self.home}: holds no light-curve store yet; `ezarchive associate` makes it")
         return version_folder(self.home, number)
 
+    def anchor(self, config: Any = None, **arguments: Any) -> list[anchors.AnchorReport]:
+        """Anchor the levels of a target's bands to surveys and to each other; see `ezarchive.anchors.anchor`."""
+        return anchors.anchor(self, config, **arguments)
+
     def differential(self, frames: Any = None, **options: Any) -> differential.DifferentialReport:
         """Find the zero points of frames from the constant stars that they share; see `ezarchive.differential.differential`."""
         return differential.differential(self, frames, **options)
+
+    def fit_photometry(self, frames: Any = None, reference: Any = None, **options: Any) -> imagefits.ImageFitReport:
+        """Fit seeing, scale, background and pointing of frames by a reference image; see `ezarchive.imagefits.fit_photometry`."""
+        return imagefits.fit_photometry(self, frames, reference, **options)
+
+    def image_fits(self, frames: Any = None, **options: Any) -> QTable:
+        """Return the image fits of frames; see `ezarchive.imagefits.image_fits`."""
+        return imagefits.image_fits(self, frames, **options)
 
     def light_curve(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> LightCurveTable:
         """Return the light curve of an object or at a position; see `ezarchive.lightcurves.query.light_curve`."""

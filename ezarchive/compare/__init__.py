@@ -38,11 +38,12 @@ _HOMES = {
     "flux_image": "ezarchive.compare.fluximage",
     "image_grids_aligned": "ezarchive.compare.grid",
     "make_wideband_image_main": "ezarchive.cli.compare",
+    "read_anchor_config": "ezarchive.compare.anchorconfig",
     "regrid_hst_like_muse": "ezarchive.compare.regrid",
     "regrid_hst_to_muse_main": "ezarchive.cli.compare",
     "rescale_hst_like_muse": "ezarchive.compare.rescale",
 }
-_OTHER_NAMES = {"UserError": "InputError"}
+_OTHER_NAMES = {"UserError": "InputError", "read_anchor_config": "read_config"}
 
 __all__ = [
     "FIT_BOTH",
@@ -74,6 +75,7 @@ __all__ = [
     "flux_image",
     "image_grids_aligned",
     "make_wideband_image_main",
+    "read_anchor_config",
     "regrid_hst_like_muse",
     "regrid_hst_to_muse_main",
     "rescale_hst_like_muse",

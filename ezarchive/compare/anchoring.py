@@ -180,6 +180,12 @@ class AnchoringStep:
             log.info("%s: anchored before, nothing has changed", self.paths.target)
             self.report = AnchorReport(self.paths.target, method=self.job.method, done_before=True)
             return True
+        return self.run_again()
+
+    def run_again(self) -> bool:
+        """Do what `do_step` does, whatever the marker says."""
+        self.job = replace(self.job, galaxy=self._galaxy())
+        files = {band: self.paths.images(band) for band in self.bands}
         done = self.run_step(files)
         if done:
             with atomic_write(self.paths.marker) as stream:
@@ -257,6 +263,16 @@ class AnchoringStep:
         images = plan.band_images(self.paths, {band: self.paths.images(band) for band in self.bands}, self.bands)
         return plan.planned(self.job, plan.grouped(images, self.references)[0], self.surveys)
 
+    def plan_text(self) -> str:
+        """Return `plan` as text, a line each."""
+        lines = [f"{self.paths.target}: {len(self.bands)} bands"]
+        for row in self.plan():
+            band, file, kind, reference, resolution, kernel, problem = row
+            how = f"{kind} against {reference} at {resolution}, kernel {kernel or '-'}"
+            lines.append(f"  {band:<8} {file}: {how}{f'; {problem}' if problem else ''}")
+        lines += [f"  {band:<8} no image" for band in self.bands if not self.paths.images(band)]
+        return "\n".join(lines)
+
     def _external(self, groups: Sequence[plan.Group], records: list[FitRecord]) -> list[Anchored]:
         """Compare reference bands with surveys, rank by rank, until each group has an image with a level."""
         anchored: list[Anchored] = []
@@ -325,7 +341,7 @@ class AnchoringStep:
         fits = [record for record in records if record.reference]
         write_table(self.paths.table, fit_table(self.paths.target, fits, made, offsets, self.job.method))
         bands = failed_bands(self.bands, made, self.paths)
-        return AnchorReport(self.paths.target, bands, tuple(records), self.job.method)
+        return AnchorReport(self.paths.target, bands, tuple(records), self.job.method, offsets=offsets)
 
     def _image_record(
         self, image: BandImage, levels: Mapping[BandImage, Anchored], others: Sequence[BandImage], records: Sequence[FitRecord]

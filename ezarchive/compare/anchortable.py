@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 
-from ezarchive.compare.offsets import OffsetFit
+from ezarchive.errors import InputError
 from ezarchive.files import atomic_write
+
+if TYPE_CHECKING:
+    from ezarchive.compare.offsets import OffsetFit
 
 VERSION = "1"
 """Of the method: it is part of what convolved images are kept by, and stands in anchored ones (ANCHVER)."""
 
+FitRecordKey = tuple[str, str]
+"""What tells a fit from others: image and file of the reference."""
+
 OK, FLAGGED, FAILED, ABSENT = "ok", "flagged", "failed", "absent"
 EXTERNAL, INTERNAL = "external", "internal"
+
+_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
 
 COLUMNS: Mapping[str, type] = {
     "target": str,
@@ -155,6 +163,10 @@ class AnchorReport:
     method : str
     done_before : bool
         Nothing was to be done: all had been done by an earlier run.
+    offsets : mapping
+        `record_key` of a fit -> what it would add, and the error.
+    run_id : int or None
+        Of the archive that it is recorded in.
     """
 
     target: str
@@ -162,6 +174,12 @@ class AnchorReport:
     fits: tuple[FitRecord, ...] = ()
     method: str = "robust"
     done_before: bool = False
+    offsets: Mapping[FitRecordKey, tuple[float, float]] = field(default_factory=dict)
+    run_id: int | None = None
+
+    def of_run(self, run_id: int) -> AnchorReport:
+        """Return the report as one that is recorded in a run."""
+        return replace(self, run_id=run_id)
 
     @property
     def ok(self) -> bool:
@@ -188,7 +206,8 @@ class AnchorReport:
     def __str__(self) -> str:
         if self.done_before:
             return f"{self.target}: anchored before, nothing has changed"
-        lines = [f"{self.target}: {sum(image.status != FAILED for image in self.images)} of {len(self.images)} images anchored"]
+        run = "" if self.run_id is None else f"; run {self.run_id}"
+        lines = [f"{self.target}: {sum(image.status != FAILED for image in self.images)} of {len(self.images)} images anchored{run}"]
         for band in self.bands:
             lines += [_line(image) for image in band.images] or [f"  {band.band:<8} {band.status}: {band.message}"]
         lines += [f"  {r.band:<8} against {r.reference}: {r.message}" for r in self.fits if r.fit is None]
@@ -256,12 +275,29 @@ def fit_table(
     return table
 
 
-FitRecordKey = tuple[str, str]
-
-
 def record_key(record: FitRecord) -> FitRecordKey:
     """Return what tells a fit from others: image and file of the reference."""
     return str(record.image), str(record.reference_file)
+
+
+def check_table_path(path: Path) -> None:
+    """Refuse a name that `write_levels` could not write."""
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(f"path {str(path)!r}: the suffix must be one of {', '.join(_FORMATS)}")
+
+
+def write_levels(path: Path, reports: Sequence[AnchorReport]) -> Path:
+    """Write the levels of several targets as one table (ECSV, CSV or FITS by the suffix), whole or not at all."""
+    check_table_path(path)
+    tables = [report.to_table() for report in reports]
+    for table, report in zip(tables, reports, strict=True):
+        table.add_column([report.target] * len(table), index=0, name="target")
+    whole, form = vstack(tables), _FORMATS[path.suffix.lower()]
+    text = io.BytesIO() if form == "fits" else io.StringIO()
+    whole.write(text, format=form)
+    with atomic_write(path) as stream:
+        stream.write(text.getvalue() if form == "fits" else text.getvalue().encode())
+    return path
 
 
 def write_table(path: Path, table: Table) -> Path:

@@ -102,11 +102,12 @@ def _pixels(fit: Any, reference: ArrayLike, image: ArrayLike, coverage: ArrayLik
 
 
 def _limits(values: NDArray, fit: Any, axis: str) -> tuple[float, float]:
-    """Return what nearly all pixels and all bins lie within, a little wider."""
+    """Return what nearly all pixels lie within, but no more than the bins' width to either side of the bins."""
     low, high = np.percentile(values, [_TAIL, 100 - _TAIL])
     binned = getattr(fit.bins, axis)
     if len(binned):
-        low, high = min(low, np.min(binned)), max(high, np.max(binned))
+        first, last = np.min(binned), np.max(binned)
+        low, high = min(max(low, 2 * first - last), first), max(min(high, 2 * last - first), last)
     room = 0.06 * (high - low) or 1.0
     return float(low - room), float(high + room)
 
