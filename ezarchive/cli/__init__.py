@@ -11,6 +11,7 @@ from ezarchive.cli import (  # noqa: F401  the commands register themselves
     compare,
     differential,
     forced,
+    imagefits,
     lightcurve,
     pictures,
     sql,
