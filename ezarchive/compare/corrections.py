@@ -6,9 +6,10 @@ import math
 from typing import Any, Protocol
 
 import numpy as np
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import i0
 
 from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.holes import filled
@@ -17,9 +18,8 @@ from ezarchive.errors import CompareError, InputError
 Floats = NDArray[np.float64]
 
 CORRECTIONS = ("xy", "scale", "zero")
-_ORDER = 5
-_REACH = 24
-"""Pixels over which the weights of the interpolation are followed; they fall by a factor of 2.3 per pixel."""
+_REACH = 16
+_KAISER = 5.0
 _MASKED = 0.1
 
 
@@ -68,10 +68,11 @@ def apply_corrections(im: Any, imfit: Fit, corrections: str = "xy,scale,zero", r
 
     Notes
     -----
-    ``xy``: CRPIX1 += dx / step_x and CRPIX2 += dy / step_y; or with ``resample`` output(x, y) = image(x + dx / step_x, y + dy / step_y) by
-    cardinal splines of order 5 (Unser 1999, IEEE Signal Process. Mag. 16, 22), which hardly widen what is sampled well. The variance goes
-    with the squares of the weights of the pixels. Pixels without a value are filled from around; where they have more than a tenth of the
-    weight there is no value after, and where masked ones have, the result is masked.
+    ``xy``: CRPIX1 += dx / step_x and CRPIX2 += dy / step_y; or with ``resample`` output(x, y) = image(x + dx / step_x, y + dy / step_y), by
+    sincs in a Kaiser window of 16 pixels to each side (Kaiser & Schafer 1980, IEEE Trans. ASSP 28, 105), which pass all but the highest
+    frequencies as they are. The variance goes with the squares of the weights of the pixels. Pixels without a value are filled from
+    around; where more than a tenth of a new pixel's area lies on them it has no value either, and is masked where that much lies on masked
+    ones.
     ``zero``, then ``scale``: (data - bg) / scale; the variance is divided by scale squared.
     """
     chosen = _chosen(corrections)
@@ -92,7 +93,7 @@ def apply_corrections(im: Any, imfit: Fit, corrections: str = "xy,scale,zero", r
 
 
 def shifted(values: Floats, x: float, y: float) -> Floats:
-    """Return ``values`` as they are at (column + x, row + y), by cardinal splines of order 5; mirrored at the edges.
+    """Return ``values`` as they are at (column + x, row + y), by windowed sincs; mirrored at the edges.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def shifted(values: Floats, x: float, y: float) -> Floats:
     x, y : float
         Pixels.
     """
-    return ndimage.shift(values, (-y, -x), order=_ORDER, mode="mirror")
+    return _moved_whole(_separable(values, weights(x), weights(y)), x, y)
 
 
 def _chosen(corrections: str) -> set[str]:
@@ -130,7 +131,8 @@ def _moved(image: FluxImage, x: float, y: float) -> FluxImage:
     wcs: WCS = image.wcs
     wcs.wcs.crpix = wcs.wcs.crpix + (x, y)
     if wcs.sip is not None:
-        wcs.sip.crpix = wcs.sip.crpix + (x, y)
+        old = wcs.sip
+        wcs.sip = Sip(old.a, old.b, old.ap, old.bp, old.crpix + (x, y))
     for keyword, value in zip(("CRPIX1", "CRPIX2"), wcs.wcs.crpix, strict=True):
         image.header[keyword] = float(value)
     return image
@@ -142,45 +144,33 @@ def _resampled(image: FluxImage, x: float, y: float) -> FluxImage:
         raise CompareError("shift_too_large", f"imfit: moves {image.name} by ({x:.1f}, {y:.1f}) pixels, must be less than its {nx} x {ny}")
     void = ~np.isfinite(image.data)
     data = shifted(filled(image.data, void), x, y)
-    gone = _weighed(void, x, y) > _MASKED
-    mask = _weighed(image.mask, x, y) > _MASKED
+    gone = _part(void, x, y) > _MASKED
+    mask = _part(image.mask, x, y) > _MASKED
     data[gone] = np.nan
     variance = None
     if image.variance is not None:
         known = np.isfinite(image.variance)
         variance = _moved_whole(_separable(filled(image.variance, ~known), weights(x) ** 2, weights(y) ** 2), x, y)
-        variance[gone | (_weighed(~known, x, y) > _MASKED)] = np.nan
+        variance[gone | (_part(~known, x, y) > _MASKED)] = np.nan
     image.data, image.variance, image.mask = data, variance, mask | gone
     return image
 
 
 def weights(shift: float) -> Floats:
-    """Return what the pixels from -`_REACH` to `_REACH` around the whole number nearest to ``shift`` weigh in a shifted pixel.
-
-    The cardinal spline at the distances: element ``_REACH + j`` belongs to the pixel ``round(shift) + j``.
-    """
-    impulse = np.zeros(4 * _REACH + 1)
-    impulse[2 * _REACH] = 1.0
-    fraction = shift - round(shift)
-    moved = ndimage.shift(impulse, -fraction, order=_ORDER, mode="mirror")
-    # moved[m] = spline(m + fraction - centre): the weight of pixel j is that at the distance fraction - j.
-    return moved[3 * _REACH : _REACH - 1 : -1]
+    """Return what the pixels from -16 to 16 around the whole number nearest to ``shift`` weigh in a shifted pixel; their sum is 1."""
+    distance = shift - round(shift) - np.arange(-_REACH, _REACH + 1)
+    window = i0(_KAISER * np.sqrt(np.clip(1 - (distance / (_REACH + 0.5)) ** 2, 0, None)))
+    made = np.sinc(distance) * window
+    return made / made.sum()
 
 
-def _weighed(flags: NDArray[np.bool_], x: float, y: float) -> Floats:
-    """Return which part of the weight of a shifted pixel lies on flagged pixels; all that is outside of the image is flagged."""
-    if not flags.any() and abs(x) < 1e-9 and abs(y) < 1e-9:
-        return np.zeros(flags.shape)
-    along_x, along_y = (np.abs(weights(shift)) for shift in (x, y))
-    margin = _REACH + 1
-    reach = [margin + abs(round(shift)) for shift in (y, x)]
-    padded = np.pad(flags.astype(np.float64), [(n, n) for n in reach], constant_values=1.0)
-    made = _separable(padded, along_x / along_x.sum(), along_y / along_y.sum())
-    return _moved_whole(made, x, y)[reach[0] : -reach[0], reach[1] : -reach[1]]
+def _part(flags: NDArray[np.bool_], x: float, y: float) -> Floats:
+    """Return which part of the area of a shifted pixel lies on flagged pixels; all that is outside of the image is flagged."""
+    return ndimage.shift(flags.astype(np.float64), (-y, -x), order=1, mode="grid-constant", cval=1.0)
 
 
 def _separable(values: Floats, along_x: Floats, along_y: Floats) -> Floats:
-    return ndimage.correlate1d(ndimage.correlate1d(values, along_x, 1, mode="nearest"), along_y, 0, mode="nearest")
+    return ndimage.correlate1d(ndimage.correlate1d(values, along_x, 1, mode="mirror"), along_y, 0, mode="mirror")
 
 
 def _moved_whole(values: Floats, x: float, y: float) -> Floats:
