@@ -72,12 +72,14 @@ class Settings:
     """How frames are fitted; what a recipe records, but for the reference.
 
     ``fit`` holds arguments of `ImageFitOptions`; ``reference_fwhm`` (arcsec) and ``reference_beta`` are of the reference before it is put
-    on the pixels of a frame; ``largest`` is the side in pixels of what is fitted of a frame, ``any_unit`` lets units differ.
+    on the pixels of a frame, ``measured`` if they were found by its stars; ``largest`` is the side in pixels of what is fitted of a
+    frame, ``any_unit`` lets units differ.
     """
 
     methods: tuple[str, ...]
     reference_fwhm: float
     reference_beta: float
+    measured: bool
     star: tuple[float, float, float] | None
     regions: Ds9Regions | None
     largest: int
@@ -123,7 +125,10 @@ def fit_frame(task: Task) -> Done:
         window = _overlap(reference, whole, settings.largest) if method == "image" else _around(whole, settings.star)
         image, used = _piece(whole, window, reference, frame, any_unit=settings.any_unit)
         made = _on_grid(used, image)
-        result = _image_fit(made, image, settings) if method == "image" else _star_fit(made, image, settings)
+        # By its stars, the PSF of a reference has in it whatever the reference had gone through.
+        filtered = lowpass_of(made.header) is not None and (made is not used or not settings.measured)
+        fit = _image_fit if method == "image" else _star_fit
+        result = fit(made, image, settings, filtered)
         rows.append(_row(task, method, result, image, window, regridded=made is not used))
     return Done(tuple(rows))
 
@@ -142,17 +147,17 @@ def failure(task: Any, code: str, message: str) -> NewImageFit:
     )  # fmt: skip
 
 
-def _image_fit(reference: FluxImage, image: FluxImage, settings: Settings) -> FittedPhotometry:
+def _image_fit(reference: FluxImage, image: FluxImage, settings: Settings, filtered: bool) -> FittedPhotometry:  # noqa: FBT001
     psf = MoffatPsf(settings.reference_fwhm, settings.reference_beta)
     mask = None if settings.regions is None else region_mask(settings.regions, image)
-    options = ImageFitOptions(**settings.fit, reference_psf=psf, antialias=lowpass_of(reference.header) is not None, region_mask=mask)
+    options = ImageFitOptions(**settings.fit, reference_psf=psf, antialias=filtered, region_mask=mask)
     return fit_images(reference, image, options)[0]
 
 
-def _star_fit(reference: FluxImage, image: FluxImage, settings: Settings) -> FittedPhotometry:
+def _star_fit(reference: FluxImage, image: FluxImage, settings: Settings, filtered: bool) -> FittedPhotometry:  # noqa: FBT001
     fixed = {name: settings.fit[name] for name in ("fix_fwhm", "fix_beta") if name in settings.fit}
     known = {"hst_fwhm": settings.reference_fwhm, "hst_beta": settings.reference_beta}
-    options = StarFitOptions(**fixed, **known, antialias=lowpass_of(reference.header) is not None)
+    options = StarFitOptions(**fixed, **known, antialias=filtered)
     return fit_stars(reference, image, settings.star, options).result
 
 

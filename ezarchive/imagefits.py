@@ -160,7 +160,10 @@ def fit_photometry(  # noqa: PLR0913  what a user says of reference, method and 
     pool.worker_count(workers)
     found = _reference(archive, reference)
     psf = _psf(found, reference_fwhm, reference_beta)
-    settings = Settings(methods=METHODS[method], reference_fwhm=psf.fwhm, reference_beta=psf.beta, any_unit=bool(any_unit), **checked)
+    settings = Settings(
+        methods=METHODS[method], reference_fwhm=psf.fwhm, reference_beta=psf.beta, measured=reference_fwhm is None,
+        any_unit=bool(any_unit), **checked,
+    )  # fmt: skip
     with Lock(archive.home / LOCK_NAME, what=STAGE):
         chosen, elsewhere = _chosen(archive, frames, found)
         with archive.database.begin() as conn:

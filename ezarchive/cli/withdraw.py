@@ -20,6 +20,8 @@ def withdraw(home: Path, run_id: int, restore: bool) -> None:
     with ezarchive.Archive.open(home) as archive:
         done = archive.withdraw(run_id, restore=restore)
     what = f"{done.n_catalogs} catalogs and {done.n_zero_points} zero points"
+    compared = (f"{n} {name}" for n, name in ((done.n_image_fits, "image fits"), (done.n_anchors, "anchors")) if n)
+    what = ", ".join([what, *compared])
     if restore:
         click.echo(f"run {run_id} restored: {what} count again")
     else:

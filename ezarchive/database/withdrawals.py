@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ezarchive.database.models import catalog, current_run, run, zero_point
+from ezarchive.database.models import anchor, catalog, current_run, image_fit, run, zero_point
 from ezarchive.database.names import insert
 from ezarchive.database.rows import now
 from ezarchive.database.runs import CURRENT_KEY, newest_catalog
@@ -17,17 +17,20 @@ class Withdrawal(NamedTuple):
     """What a withdrawal, or its undoing, has changed.
 
     ``n_catalogs`` catalogs count no more (or again), ``n_replaced`` of them gave way to those of other runs (or took their place), and so
-    many zero points.
+    many zero points, fits of frames by a reference image, and anchors of bands.
     """
 
     n_catalogs: int = 0
     n_replaced: int = 0
     n_zero_points: int = 0
+    n_image_fits: int = 0
+    n_anchors: int = 0
 
 
 def withdraw_run(conn: sa.Connection, run_id: int) -> Withdrawal:
-    """Make a run count no more: neither its catalogs, nor its zero points, nor those made of its catalogs. Nothing is deleted.
+    """Make a run count no more: neither its catalogs, zero points and comparisons, nor zero points made of its catalogs.
 
+    Nothing is deleted.
     Where a frame has a catalog of another run of that method and those targets, the newest one takes its place. The run is not resumed;
     its frames are measured anew by the next ``measure`` with its recipe. One that is withdrawn already stays so.
 
@@ -53,7 +56,7 @@ def withdraw_run(conn: sa.Connection, run_id: int) -> Withdrawal:
     new = {"catalog_id": newest_catalog(catalog.c.catalog_id), "run_id": newest_catalog(catalog.c.run_id), "pinned": False}
     replaced = conn.execute(sa.update(current_run).where(mine, newest_catalog(catalog.c.catalog_id).is_not(None)).values(new)).rowcount
     lost = conn.execute(sa.delete(current_run).where(mine)).rowcount
-    return Withdrawal(replaced + lost, replaced, n_zero_points)
+    return Withdrawal(replaced + lost, replaced, n_zero_points, *_compared(conn, run_id))
 
 
 def restore_run(conn: sa.Connection, run_id: int) -> Withdrawal:
@@ -86,7 +89,7 @@ def restore_run(conn: sa.Connection, run_id: int) -> Withdrawal:
     conn.execute(statement.on_conflict_do_update(index_elements=list(CURRENT_KEY), set_=new, where=older))
     after = conn.execute(sa.select(sa.func.count()).select_from(current_run)).scalar_one()
     count = conn.execute(sa.select(sa.func.count()).select_from(current_run).where(current_run.c.run_id == run_id)).scalar_one()
-    return Withdrawal(count, count - (after - before), _zero_points(conn, run_id))
+    return Withdrawal(count, count - (after - before), _zero_points(conn, run_id), *_compared(conn, run_id))
 
 
 def _withdrawn(conn: sa.Connection, run_id: int) -> bool:
@@ -101,3 +104,10 @@ def _zero_points(conn: sa.Connection, run_id: int) -> int:
     its = sa.select(catalog.c.catalog_id).where(catalog.c.run_id == run_id)
     query = sa.select(sa.func.count()).where(sa.or_(zero_point.c.run_id == run_id, zero_point.c.catalog_id.in_(its)))
     return conn.execute(query.select_from(zero_point)).scalar_one()
+
+
+def _compared(conn: sa.Connection, run_id: int) -> tuple[int, int]:
+    """Return how many image fits and how many anchors a run made."""
+    count = sa.select(sa.func.count())
+    made = [conn.execute(count.select_from(table).where(table.c.run_id == run_id)).scalar_one() for table in (image_fit, anchor)]
+    return made[0], made[1]
