@@ -278,17 +278,22 @@ def _header_step(header: fits.Header, name: str) -> tuple[float, float] | None:
 def _sampling(data: Floats, axis: int, ratio: float) -> Floats:
     """Return the matrix that takes samples along an axis to pixels `ratio` times as large, shape (new, old)."""
     old = data.shape[axis]
-    new = max(1, 2 * int((old / ratio - 1) / 2 + 1e-6) + 1)
-    here, there = np.arange(old) - (old - 1) / 2, (np.arange(new) - (new - 1) / 2) * ratio
+    here = np.arange(old) - (old - 1) / 2
     if abs(ratio - 1) < 1e-6:
-        return np.eye(new, old)
+        return np.eye(old)
+    inner = (old / ratio - 1) / 2
     if ratio < 1:
-        grid = there + (old - 1) / 2
+        grid = _centres(int(inner + 1e-6), ratio) + (old - 1) / 2
         return np.stack([map_coordinates(unit, [grid], order=3, mode="mirror") for unit in np.eye(old)], axis=1)
     if _response(data.sum(axis=1 - axis), here, 0.5 / ratio) < _RESOLVED:
-        return np.sinc((there[:, None] - here) / ratio)
-    low, high = np.maximum(there[:, None] - ratio / 2, here - 0.5), np.minimum(there[:, None] + ratio / 2, here + 0.5)
-    return np.maximum(high - low, 0.0)
+        return np.sinc((_centres(int(inner + 1e-6), ratio)[:, None] - here) / ratio)
+    there = _centres(int(np.ceil(max(inner, 0.0) - 1e-6)), ratio)[:, None]
+    return np.maximum(np.minimum(there + ratio / 2, here + 0.5) - np.maximum(there - ratio / 2, here - 0.5), 0.0)
+
+
+def _centres(half: int, ratio: float) -> Floats:
+    """Return the centres of ``2 half + 1`` pixels `ratio` times as large as the kernel's."""
+    return np.arange(-half, half + 1) * ratio
 
 
 def _response(profile: Floats, x: Floats, frequency: float) -> float:

@@ -1,0 +1,227 @@
+"""Convolution to a wider beam: against analytic truth, astropy, and Monte Carlo; blanks, edges, errors; time and memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.convolution import convolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import fftconvolve
+
+from ezarchive.compare import convolve_to
+from ezarchive.compare.psfkernels import PsfKernel, gaussian_to_gaussian, read_kernel
+from ezarchive.errors import CompareError, InputError
+from ezarchive.simulate.nebulae import NebulaPlan, band_image, gaussian_kernel, write_kernel
+
+
+def lopsided(ny, nx, seed=0):
+    """A kernel without symmetry whose centroid is in the middle."""
+    kernel = np.random.default_rng(seed).uniform(0.1, 1.0, (ny, nx))
+    kernel += kernel[::-1, ::-1]
+    return kernel / kernel.sum()
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 77, 20240126])
+@pytest.mark.parametrize("fwhm", [0.674, 4.0])
+@pytest.mark.parametrize("source", ["made", "file"])
+def test_a_galaxy_through_a_wider_beam(tmp_path, seed, fwhm, source):
+    plan = NebulaPlan(noise=0, seed=seed, position_angle=23.0 + seed % 90)
+    band = plan.bands["F770W"]
+    image, truth = band_image(plan, "F770W"), band_image(plan, "F770W", fwhm=fwhm)
+    if source == "made":
+        made = convolve_to(image.data, gaussian_to_gaussian(band.fwhm, fwhm, band.pixel))
+    else:
+        path = write_kernel(tmp_path / "k.fits", gaussian_kernel(band.fwhm, fwhm, band.pixel / 4), band.pixel / 4)
+        made = convolve_to(image.data, read_kernel(path), step=band.pixel)
+    for limit, tolerance in ((0.99999, 1e-4), (0.999, 2e-3), (0.98, 2e-2)):
+        used = np.isfinite(made.data) & (made.coverage > limit)
+        assert np.count_nonzero(used) > 0.3 * used.size
+        off = np.abs(made.data[used] / truth.data[used] - 1)
+        assert np.quantile(off, 0.999) < tolerance
+        # Nothing can know the light of a star that lies behind an edge or a hole: seed 3 has one.
+        assert off.max() < tolerance or (seed == 3 and limit < 0.9999)
+    assert (np.isnan(made.data) == (np.isnan(image.data) | (image.data == 0))).all()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("size", "shape"), [((40, 61), (7, 5)), ((33, 20), (21, 31)), ((5, 5), (9, 9)), ((1, 30), (3, 7))])
+def test_like_a_direct_convolution(size, shape):
+    rng = np.random.default_rng(1)
+    data, kernel = 100 + rng.normal(size=size), lopsided(*shape)
+    hole = rng.random(size) < 0.1
+    data[hole] = np.nan
+    made = convolve_to(data, kernel)
+    weight = fftconvolve((~hole).astype(float), kernel, mode="full")[
+        tuple(slice(k // 2, k // 2 + n) for n, k in zip(size, shape, strict=True))
+    ]
+    np.testing.assert_allclose(made.coverage, weight, atol=1e-5)
+    padded = np.pad(data, [(k // 2, k // 2) for k in shape], constant_values=np.nan)
+    oracle = convolve(padded, kernel, boundary="fill", fill_value=np.nan, nan_treatment="interpolate", preserve_nan=True)
+    oracle = oracle[tuple(slice(k // 2, k // 2 + n) for n, k in zip(size, shape, strict=True))]
+    np.testing.assert_allclose(made.data, oracle, rtol=2e-6)
+
+
+@pytest.mark.pure
+@settings(max_examples=25, deadline=None)
+@given(
+    level=st.floats(-1e6, 1e6).filter(lambda v: abs(v) > 1e-3),
+    ny=st.integers(3, 40),
+    nx=st.integers(3, 40),
+    k=st.tuples(st.sampled_from([1, 3, 9]), st.sampled_from([1, 5, 15])),
+)
+def test_a_constant_stays_what_it_is(level, ny, nx, k):
+    data = np.full((ny, nx), level)
+    data[0, 0] = np.nan
+    made = convolve_to(data, lopsided(*k))
+    assert np.isnan(made.data[0, 0])
+    np.testing.assert_allclose(np.delete(made.data.ravel(), 0), np.float32(level), rtol=1e-6)
+    assert (made.coverage <= 1 + 1e-5).all()
+
+
+@pytest.mark.pure
+def test_the_kernel_is_not_mirrored_or_turned():
+    data = np.zeros((31, 41))
+    data[10, 25] = 1.0
+    kernel = np.zeros((5, 7))
+    kernel[2, 3] = 1.0
+    kernel[1, 4], kernel[3, 2] = 0.5, 0.5
+    kernel[2, 4], kernel[2, 1] = 0.4, 0.2
+    made = convolve_to(data, kernel, blank_zeros=False)
+    np.testing.assert_allclose(made.data[8:13, 22:29], kernel / kernel.sum(), atol=1e-6)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("angle", [30.0, 110.0])
+def test_an_elongated_kernel_keeps_its_angle(tmp_path, angle):
+    turn, half = np.radians(angle), 80
+    y, x = np.mgrid[-half : half + 1, -half : half + 1] * 0.05
+    u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    path = write_kernel(tmp_path / "k.fits", np.exp(-0.5 * (u**2 / 0.8**2 + v**2 / 0.3**2)), 0.05)
+    y, x = np.mgrid[-100:101, -100:101]
+    made = convolve_to(np.exp(-0.5 * (x**2 + y**2) / 4.0) + 1e-6, read_kernel(path), step=0.1).data - 1e-6
+    xx, yy, xy = ((made * p).sum() / made.sum() for p in (x**2, y**2, x * y))
+    assert abs(np.degrees(0.5 * np.arctan2(2 * xy, xx - yy)) % 180 - angle) < 0.5
+    mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    np.testing.assert_allclose([mean + spread, mean - spread], [68, 13], rtol=0.01)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("hole", [0.0, 0.3])
+def test_errors_are_those_of_the_noise(hole):
+    rng = np.random.default_rng(5)
+    error = rng.uniform(0.5, 2.0, (40, 50)) * 1e-18
+    blank = rng.random(error.shape) < hole
+    kernel = lopsided(5, 7)
+    draws = [convolve_to(rng.normal(size=error.shape) * error, kernel, mask=blank).data for _ in range(300)]
+    made = convolve_to(np.full(error.shape, 1e-17), kernel, mask=blank, error=error)
+    ratio = (np.std(draws, axis=0) / made.error)[~blank]
+    assert abs(np.median(ratio) - 1) < 0.02
+    assert (np.abs(ratio - 1) < 0.25).all()
+    assert (np.isnan(made.error) == np.isnan(made.data)).all()
+
+
+@pytest.mark.pure
+def test_errors_that_are_not_known_count_as_none():
+    error = np.full((20, 20), 2.0)
+    error[3, 3] = np.nan
+    made = convolve_to(np.ones((20, 20)), lopsided(3, 3), error=error)
+    assert np.isfinite(made.error).all()
+    assert made.error[3, 3] < made.error[10, 10]
+
+
+@pytest.mark.pure
+def test_what_is_blank():
+    data = np.ones((20, 30))
+    data[4, 4], data[5, 5], data[6, 6], data[7, 7] = 0, np.nan, np.inf, -np.inf
+    mask = np.zeros(data.shape, bool)
+    mask[8, 8] = True
+    before = data.copy()
+    made = convolve_to(data, lopsided(3, 3), mask=mask)
+    assert [np.isnan(made.data[k, k]) for k in range(4, 10)] == [True] * 5 + [False]
+    assert not np.isnan(convolve_to(data, lopsided(3, 3), blank_zeros=False).data[4, 4])
+    np.testing.assert_array_equal(data, before)
+    assert np.isnan(convolve_to(data, lopsided(3, 3), min_coverage=0.99).data[0]).all()
+
+
+@pytest.mark.pure
+def test_threads_and_kinds_of_arrays_change_nothing():
+    data = np.random.default_rng(2).integers(1, 9, (64, 50))
+    once = convolve_to(data, lopsided(9, 9))
+    for other in (
+        convolve_to(data, lopsided(9, 9), workers=2),
+        convolve_to(data.astype(">f4"), lopsided(9, 9)),
+        convolve_to(data.tolist(), lopsided(9, 9)),
+    ):
+        np.testing.assert_array_equal(once.data, other.data)
+
+
+@pytest.mark.pure
+def test_negative_lobes_do_not_turn_weights_round():
+    kernel = np.full((5, 5), -0.03)
+    kernel[2, 2] = 1.0
+    kernel[1:4, 1:4] += 0.1
+    data = np.full((20, 20), np.nan)
+    data[10, 10], data[10, 13:] = 5.0, 5.0
+    made = convolve_to(data, kernel)
+    np.testing.assert_allclose(made.data[np.isfinite(made.data)], 5.0, rtol=1e-5)
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("kernel", "options", "text"),
+    [
+        (np.ones((4, 5)), {}, "odd number of rows and columns"),
+        (np.ones(5), {}, "2-D array"),
+        (np.zeros((3, 3)), {}, "positive sum"),
+        (-np.ones((3, 3)), {}, "positive sum"),
+        (np.full((3, 3), np.nan), {}, "finite"),
+        (np.eye(5) * [9, 1, 1, 1, 1], {}, "centroid"),
+        (np.ones((3, 3)), {"error": np.ones((3, 3))}, "error: must have the shape of data"),
+        (np.ones((3, 3)), {"mask": np.ones(3)}, "mask: must have the shape of data"),
+        (np.ones((3, 3)), {"min_coverage": 2.0}, "min_coverage 2.0: must be from 0 to 1"),
+        (PsfKernel(np.ones((3, 3)), 0.1), {}, "step: must be given"),
+    ],
+)
+def test_bad_arguments(kernel, options, text):
+    with pytest.raises(InputError, match=text):
+        convolve_to(np.ones((20, 20)), kernel, **options)
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("value", [np.nan, 0.0, np.inf])
+def test_an_image_without_pixels(value):
+    with pytest.raises(CompareError, match="every one of its 100 pixels is blank") as err:
+        convolve_to(np.full((10, 10), value), np.ones((3, 3)))
+    assert err.value.code == "no_pixels"
+    with pytest.raises(InputError, match="data: must be a 2-D array"):
+        convolve_to(np.ones((2, 3, 4)), np.ones((3, 3)))
+
+
+SPEED = """
+import json, resource, time
+import numpy as np
+from ezarchive.compare.convolution import convolve_to
+from ezarchive.compare.psfkernels import gaussian_to_gaussian
+data = np.random.default_rng(0).normal(5, 1, (4000, 4000)).astype(np.float32)
+data[:100] = 0
+kernel = gaussian_to_gaussian(0.269, 4.0, 0.11)
+start = time.process_time()
+made = convolve_to(data, kernel)
+spent = time.process_time() - start
+print(json.dumps([spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, float(np.nanmean(made.data))]))
+"""
+
+
+@pytest.mark.slow
+def test_a_large_image_in_seconds_and_bounded_memory():
+    spent, gigabytes, mean = json.loads(subprocess.run([sys.executable, "-c", SPEED], capture_output=True, check=True, text=True).stdout)
+    assert abs(mean - 5) < 0.01
+    assert gigabytes < 0.8
+    assert spent < 4.0, "2 on an idle core"
