@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from ezarchive import sky
@@ -186,11 +188,12 @@ def cache_key(*parts: object) -> str:
 def read_smoothed(path: Path, key: str) -> Smoothed | None:
     """Return what `write_smoothed` wrote under the same key; None if the file is not there, damaged, or of another key."""
     try:
-        with fits.open(path, memmap=False) as units:
+        with warnings.catch_warnings(), fits.open(path, memmap=False) as units:
+            warnings.simplefilter("error", AstropyUserWarning)  # a file that was cut
             if units[0].header.get(KEY_CARD) != key:
                 return None
             planes = {unit.name: np.asarray(unit.data, np.float32) for unit in units[1:]}
-    except (OSError, ValueError, TypeError, IndexError):
+    except (OSError, ValueError, TypeError, IndexError, AstropyUserWarning):
         return None
     if "SCI" not in planes or "COVERAGE" not in planes:
         return None
@@ -219,11 +222,19 @@ def write_smoothed(path: Path, smoothed: Smoothed, source: Path, key: str, cards
 
 
 def _opened(path: Path) -> fits.HDUList:
+    units = None
     try:
-        units = fits.open(path, memmap=True, lazy_load_hdus=False, do_not_scale_image_data=True, disable_image_compression=True)
-        len(units)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            units = fits.open(path, memmap=True, lazy_load_hdus=False, do_not_scale_image_data=True, disable_image_compression=True)
+            last = units[len(units) - 1].fileinfo()
+        if last["datLoc"] + last["datSpan"] > path.stat().st_size:
+            raise FrameError("truncated", f"{path}: ends before the end of its last HDU")
     except (OSError, ValueError, TypeError, EOFError) as err:
         raise FrameError("unreadable", f"{path}: cannot be read as FITS: {err}") from err
+    except FrameError:
+        units.close()
+        raise
     return units
 
 

@@ -143,7 +143,8 @@ def test_no_reference_file_is_a_failure_that_names_it(scene):
     assert not list(scene.data.rglob("*i2d_anchor.fits"))
     assert not (scene.data / "anchoring_step_complete.txt").exists()
     (row,) = Table.read(scene.data / "ngc9999_anchor_tab.fits")
-    assert (row["status"], row["used"], np.isnan(row["slope"])) == ("failed", False, True)
+    assert (row["status"], bool(row["used"])) == ("failed", False)
+    assert np.ma.is_masked(row["slope"]) or np.isnan(row["slope"])
 
 
 def test_a_missing_kernel_fails_its_band_alone_and_is_named(scene):
@@ -342,12 +343,12 @@ def test_an_exact_line_does_not_crash(scene):
             units["SCI"].data = np.where(np.isfinite(data) & (data != 0), 2 * data + np.float32(0.25), data)
     (scene.kernels / "f1000w_to_f2100w.fits").unlink()
     shutil.copy(scene.kernels / "f770w_to_f2100w.fits", scene.kernels / "f1000w_to_f2100w.fits")
-    for method in ("robust", "classic"):
+    for method, slack in (("robust", 1e-3), ("classic", 0.1)):  # middles of bins are not the medians in them
         step = step_of(scene, method=method, overwrite=True)
         step.do_step()
         (record,) = [record for record in step.report.fits if record.band == "F1000W"]
-        assert record.fit.slope == pytest.approx(2, rel=1e-3)
-        assert record.fit.intercept == pytest.approx(0.25, abs=1e-3)
+        assert record.fit.slope == pytest.approx(2, abs=slack)
+        assert record.fit.intercept == pytest.approx(0.25, abs=slack)
 
 
 def test_a_range_without_data_is_a_failure_not_a_crash(scene):
@@ -358,7 +359,7 @@ def test_a_range_without_data_is_a_failure_not_a_crash(scene):
     step = step_of(scene, method="classic")
     assert step.do_step() is False
     assert band(step.report, "F770W").status == "failed"
-    assert "range" in band(step.report, "F770W").message
+    assert "from 0.25 to 2, found 0" in band(step.report, "F770W").message
 
 
 @pytest.mark.truth
