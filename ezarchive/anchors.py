@@ -82,17 +82,18 @@ def _recorded(archive: Archive, step: AnchoringStep) -> bool:
 
 
 def _rows(run_id: int, step: AnchoringStep, report: AnchorReport) -> list[NewAnchor]:
-    """Return a row for each fit, and for what has none."""
+    """Return a row for each fit, and for images and bands that failed without any."""
     images = {image.image: image for image in report.images}
     rows = [_row(run_id, report, record, images[record.image], step) for record in report.fits if record.reference]
     told = {record.image for record in report.fits if record.reference}
     for image in report.images:
         if image.image not in told:
-            lost = FitRecord(image.band, image.instrument, image.image, "", Path(), "", "", unit=image.unit, message=image.message)
+            kind = step.kind_of(image.band)
+            lost = FitRecord(image.band, image.instrument, image.image, "", Path(), kind, "", unit=image.unit, message=image.message)
             rows.append(_row(run_id, report, lost, image, step))
     for band in report.bands:
-        if not band.images:
-            rows.append(NewAnchor(run_id, report.target, band.band, "", "", status=band.status, message=band.message))
+        if not band.images and band.status == FAILED:
+            rows.append(NewAnchor(run_id, report.target, band.band, step.kind_of(band.band), "", status=FAILED, message=band.message))
     return rows
 
 

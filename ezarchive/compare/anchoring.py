@@ -22,7 +22,9 @@ from ezarchive.compare.anchorchoice import Anchored, chained, direct, failed_ban
 from ezarchive.compare.anchorfiles import AnchorPaths
 from ezarchive.compare.anchorpixels import write_anchored
 from ezarchive.compare.anchortable import (
+    EXTERNAL,
     FAILED,
+    INTERNAL,
     AnchorReport,
     FitRecord,
     ImageRecord,
@@ -272,6 +274,11 @@ class AnchoringStep:
             lines.append(f"  {band:<8} {file}: {how}{f'; {problem}' if problem else ''}")
         lines += [f"  {band:<8} no image" for band in self.bands if not self.paths.images(band)]
         return "\n".join(lines)
+
+    def kind_of(self, band: str) -> str:
+        """Return what a band gets its level from: surveys (``external``) or another band (``internal``)."""
+        first = {names[0].upper() for names in self.references.values()}
+        return EXTERNAL if band.upper() in first else INTERNAL
 
     def _external(self, groups: Sequence[plan.Group], records: list[FitRecord]) -> list[Anchored]:
         """Compare reference bands with surveys, rank by rank, until each group has an image with a level."""
