@@ -33,19 +33,20 @@ def draw_star_fit(fit: StarPairFit, title: str | None, image: FluxImage, referen
     return star_fit(ours, theirs, title=title or fit.result.name, note=_note(fit.result), unit=_unit(image), figure=figure)
 
 
-def show(draw: Callable[[Any], Any], *, wait: bool) -> None:
-    """Show a figure on the screen.
-
-    Raises
-    ------
-    InputError
-        If there is no screen.
-    """
+def check_screen() -> None:
+    """Raise `InputError` if there is no screen that figures could be shown on."""
     import matplotlib as mpl  # noqa: PLC0415  half a second, and only who looks at figures needs it
+    from matplotlib.backends import BackendFilter, backend_registry  # noqa: PLC0415
+
+    known = {name.lower() for name in backend_registry.list_builtin(BackendFilter.INTERACTIVE)}
+    if mpl.get_backend().lower() not in known:
+        raise InputError("display: there is no screen here; hardcopy writes the figure to a file")
+
+
+def show(draw: Callable[[Any], Any], *, wait: bool) -> None:
+    """Show a figure on the screen; `wait` until it is closed."""
     from matplotlib import pyplot  # noqa: PLC0415
 
-    if pyplot.get_backend().lower() not in {name.lower() for name in mpl.rcsetup.interactive_bk}:
-        raise InputError("display: there is no screen here; hardcopy writes the figure to a file")
     draw(pyplot.figure(figsize=(11.0, 7.6)))
     pyplot.show(block=wait)
 

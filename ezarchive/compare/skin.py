@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ezarchive.compare.corrections import apply_corrections
 from ezarchive.compare.ds9regions import region_mask, star_region
-from ezarchive.compare.fitfigures import draw_image_fit, draw_star_fit, show
+from ezarchive.compare.fitfigures import check_screen, draw_image_fit, draw_star_fit, show
 from ezarchive.compare.fitfiles import beside, check_outputs, output_prefix, save_products
 from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.grid import image_grids_aligned
@@ -31,7 +31,7 @@ from ezarchive.plots.common import save as save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DPI = 200
+_DPI = 150
 _UNITS_EQUAL = 1e-6
 
 
@@ -224,6 +224,8 @@ class _Files:
         """Check what can be checked before there is a fit."""
         prefix = output_prefix(image, outdir)
         suffix = check_outputs(prefix, hardcopy, writes=save or apply)
+        if display:
+            check_screen()
         return cls(image, prefix, suffix, title, figure, display, nowait, save, apply, resample)
 
     def leave(self, result: FittedPhotometry, products: Any, draw: Any) -> None:

@@ -162,11 +162,13 @@ def _limits(values: Floats, below: float, above: float) -> tuple[float, float]:
 
 
 def _picture(axes: Axes, values: Floats, limits: tuple[float, float], extent: Sequence[float]) -> Any:
+    from matplotlib import colormaps
+
     shown = averaged(values)
+    grey = colormaps["gray"].with_extremes(bad="#C8D6E5")
     drawn = axes.imshow(
-        shown.values, origin="lower", extent=tuple(extent), vmin=limits[0], vmax=limits[1], cmap="gray", interpolation="nearest"
+        shown.values, origin="lower", extent=tuple(extent), vmin=limits[0], vmax=limits[1], cmap=grey, interpolation="nearest"
     )
-    drawn.cmap.set_bad("#C8D6E5")
     axes.set_aspect("equal")
     axes.tick_params(labelsize=7)
     return drawn
