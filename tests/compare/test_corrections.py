@@ -13,8 +13,8 @@ from astropy.wcs import WCS, Sip
 
 from ezarchive.compare.corrections import apply_corrections, shifted, weights
 from ezarchive.compare.fluximage import FluxImage
-from ezarchive.errors import CompareError, InputError
 from ezarchive.compare.moffat import moffat_transfer as moffat
+from ezarchive.errors import CompareError, InputError
 from ezarchive.simulate.pairs import image_pair, tangent_wcs
 
 
@@ -126,10 +126,8 @@ def test_variance_of_resampled_noise():
     level = np.broadcast_to(np.linspace(1, 9, 40)[:, None], (40, 44))
     rng = np.random.default_rng(5)
     wcs = tangent_wcs(level.shape, 0.2, 0.0, (1.0, 2.0))
-    draws = [
-        apply_corrections(FluxImage(rng.normal(0, np.sqrt(level)), level, wcs=wcs), fit(0.07, -0.11), "xy", resample=True)
-        for _ in range(300)
-    ]
+    noise = [FluxImage(rng.normal(0, np.sqrt(level)), level, wcs=wcs) for _ in range(300)]
+    draws = [apply_corrections(one, fit(0.07, -0.11), "xy", resample=True) for one in noise]
     inner = slice(12, -12), slice(12, -12)
     ratio = np.var([draw.data[inner] for draw in draws], axis=0) / draws[0].variance[inner]
     assert ratio.mean() == pytest.approx(1, abs=0.02)
