@@ -66,7 +66,8 @@ class OffsetFit:
     bins : OffsetBins
     method, kind : str
     flags : tuple of str
-        ``low_coverage``: the coverage had to be lowered; ``few_beams``: under 20; ``few_bins``: under 4; ``slope``: not significant.
+        ``low_coverage``: the coverage had to be lowered; ``few_beams``: under 20; ``few_bins``: under 4; ``slope``: not significant;
+        ``curved``: the fainter half alone gives another zero level (the difference is in `intercept_err`).
     """
 
     slope: float
@@ -137,5 +138,6 @@ _MEANINGS = {
     "low_coverage": "too few pixels with most of the beam on the image: the coverage asked for was lowered",
     "few_beams": "fewer than 20 beams fit into the area in common",
     "few_bins": "fewer than 4 bins in use",
+    "curved": "the fainter half alone gives another zero level: the colour changes with brightness",
     "slope": "the slope is not three times its error",
 }

@@ -22,6 +22,8 @@ _MOST_BINS, _BIN_CELLS = 15, 20
 _WIDER = 2.0
 """How much wider than the beam correlations are looked for."""
 _SIGNIFICANT = 3.0
+_ROUNDING = 1e-6
+"""Of the range of values: what single precision may do."""
 
 
 def robust_fit(
@@ -39,15 +41,20 @@ def robust_fit(
         value_range = dynamic_range(x, percentiles or (REGION_PERCENTILES if has_region else PERCENTILES[kind]), region=cells.region)
     inside = cells.used & (x >= value_range[0]) & (x <= value_range[1])
     parts = _equal_parts(x[inside])
+    if not np.ptp(x[inside]):
+        raise CompareError("no_range", f"the {np.count_nonzero(inside)} points in the range all have the same value, {x[inside][0]:g}")
     given = _given(slope, flipped)
     m, b, weight, _ = huber_line(x[inside], y[inside], given)
     covariance = _covariance(inside, x, y - b - m * x, weight, cells, given is None)
+    bent, curved = _bend(inside, x, y, (m, b), covariance, cells) if given is None else (0.0, False)
+    covariance = covariance + np.array([[0.0, 0.0], [0.0, bent**2]])
     bins = _bins(x[inside], y[inside], parts, flipped)
     residual = bins.x - b - m * bins.y if flipped else bins.y - b - m * bins.x
     if flipped:
         m, b, covariance = _turned(m, b, covariance)
     errors = np.sqrt(np.maximum(np.diag(covariance), 0))
     flags = cells.flags + (("few_bins",) if len(parts) < FEWEST_BINS else ())
+    flags += ("curved",) if curved else ()
     flags += ("slope",) if slope is None and not m > _SIGNIFICANT * errors[0] else ()
     return OffsetFit(
         slope=m,
@@ -99,6 +106,18 @@ def _covariance(inside: Bools, x: Floats, residual: Floats, weight: Floats, cell
     seen = normal @ _pairs(inside, [own * p for p in flat], _WIDER * spread) @ normal
     found = seen if seen[-1, -1] > noise[-1, -1] else noise
     return found if free else np.array([[0.0, 0.0], [0.0, found[0, 0]]])
+
+
+def _bend(inside: Bools, x: Floats, y: Floats, fitted: tuple[float, float], covariance: Floats, cells: Cells) -> tuple[float, bool]:
+    """Return by how much the intercept changes, beyond noise, if the fainter half alone is fitted, and whether that is significant."""
+    faint = inside & (x <= np.median(x[inside]))
+    if np.count_nonzero(faint) < 2 * _BIN_CELLS or not np.ptp(x[faint]):
+        return 0.0, False
+    m, b, weight, _ = huber_line(x[faint], y[faint])
+    own = _covariance(faint, x, y - b - m * x, weight, cells, True)
+    variance = max(own[1, 1] - covariance[1, 1], 0.25 * own[1, 1], (_ROUNDING * np.ptp(y[inside])) ** 2)
+    change = (b - fitted[1]) ** 2
+    return float(np.sqrt(max(change - variance, 0.0))), bool(change > _SIGNIFICANT**2 * variance)
 
 
 def _pairs(inside: Bools, values: list[Floats], spread: float) -> Floats:
