@@ -6,9 +6,10 @@ Every sky is simulated (``ezarchive.simulate``), its truth exact. Each group of 
 the processor seconds and the peak memory of that whole process, the simulation and the imports included. Where a limit is on time or
 memory the row says what was measured: the processor or wall seconds of the call alone, the peak of the whole process.
 
-Part A, image and star fits: ``--draws`` noise draws of one pair, ``--seeds`` skies. Part B, anchoring: ``--seeds`` galaxies of each
-scenario, twice as many for the pulls; a row is met if at least nine of ten seeds are. ``--tools`` names a folder with ``image_pair.py``
-and ``anchor_scene.py``: their skies are measured as well. The last line counts what was met; the exit code is 1 if anything was not.
+Part A, image and star fits: ``--draws`` noise draws of one pair (biases and pulls of fewer than 100 are not judged), ``--seeds`` skies.
+Part B, anchoring: ``--seeds`` galaxies of each scenario, twice as many for the pulls; a row is met if at least nine of ten seeds are.
+``--tools`` names a folder with ``image_pair.py`` and ``anchor_scene.py``: their skies are measured as well. The last line counts what was
+met; the exit code is 1 if anything was not.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def show(name: str, rows: list[Row], cpu: float, wall: float, megabytes: float) 
     print(f"\n{name}  ({cpu:.1f} CPU s, {wall:.1f} s wall, {megabytes:.0f} MB, whole process)")
     for row in rows:
         met = {True: "yes", False: "NO", None: "-"}[row.met]
-        print(f"  {row.what:<58} {row.asked:<24} {row.measured:<40} {met}", flush=True)
+        print(f"  {row.what:<66} {row.asked:<22} {row.measured:<40} {met}", flush=True)
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
