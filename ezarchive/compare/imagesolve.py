@@ -97,7 +97,7 @@ class Problem:
         if self.held.bg is None:
             rows["bg"] = np.ones_like(m)
         residual = self.w * (self.y - found.scale * m - found.bg)
-        return list(rows), np.array([self.w * row for row in rows.values()]).reshape(len(rows), -1), residual
+        return list(rows), np.array([self.w * row for row in rows.values()]).reshape(len(rows), len(m)), residual
 
 
 def minimise(problem: Problem, start: Shape) -> Solution:

@@ -62,7 +62,7 @@ def moffat_transfer(k: ArrayLike, fwhm: float, beta: float) -> Floats:
     Examples
     --------
     >>> moffat_transfer([0.0, 1.0], 0.7, 2.5).round(4)
-    array([1.    , 0.2103])
+    array([1.    , 0.0999])
     """
     k = np.abs(np.asarray(k, dtype=float))
     check_fwhm(fwhm)

@@ -154,7 +154,7 @@ def as_psf(value: Any, pixel_scale: float | tuple[float, float] | None = None, n
     """
     if hasattr(value, "transfer"):
         return value
-    if np.ndim(value) == 0 and isinstance(value, (int, float, np.number)):
+    if isinstance(value, (int, float, np.number)):
         return GaussianPsf(check_fwhm(value, name))
     if isinstance(value, (tuple, list)) and len(value) == 2:
         first, second = value
