@@ -187,8 +187,9 @@ def _outcome(found: StarSolution, held: tuple[float | None, float | None], what:
         else:
             values[name] = FittedValue(value=fixed, stdev=0.0, fixed=True)
     known = found.chi2 is not None
-    lines = [f"{what}: {n_pixels} pixels" + (f", chi2 {found.chi2:.6g}, {found.rchi:.4g} of what the noise makes expect" if known else "")]
-    lines += [f"    {name:<5} {value}" for name, value in values.items()]
+    noise = f", chi2 {found.chi2:.6g}, reduced chi2 {found.rchi:.4g}" if known else ""
+    lines = [f"star fit of {n_pixels} pixels of {what}: rms {np.sqrt(np.mean(found.residual**2)):.6g}{noise}"]
+    lines += [f"  {name:<5} {value}" for name, value in values.items()]
     rchi, chi2 = (found.rchi, found.chi2) if known else (np.nan, np.nan)
     return FitOutcome(values, found.cov("dx", "dy"), chi2, rchi, n_pixels, "\n".join(lines))
 
