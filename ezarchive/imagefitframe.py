@@ -10,6 +10,7 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from ezarchive import sky
@@ -17,7 +18,7 @@ from ezarchive.compare.ds9regions import Ds9Regions, region_mask
 from ezarchive.compare.fluximage import FluxImage, flux_image, read_flux_image
 from ezarchive.compare.grid import image_grids_aligned
 from ezarchive.compare.imagefit import ImageFitOptions, fit_images
-from ezarchive.compare.lowpass import lowpass_of
+from ezarchive.compare.lowpass import LowPass, lowpass_of
 from ezarchive.compare.psf import MoffatPsf
 from ezarchive.compare.regrid import regrid
 from ezarchive.compare.results import FittedPhotometry
@@ -35,6 +36,8 @@ _SATURATED = 0.95
 _AROUND_STAR = 3.0
 _MARGIN = 40
 _OVERLAP = 32
+_SAME_PIXELS = 0.01
+"""Arcsec by which pixels may be apart and yet be the same, as in `image_grids_aligned`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +127,11 @@ def fit_frame(task: Task) -> Done:
     for method in settings.methods:
         window = _overlap(reference, whole, settings.largest) if method == "image" else _around(whole, settings.star)
         image, used = _piece(whole, window, reference, frame, any_unit=settings.any_unit)
-        made = _on_grid(used, image)
-        # By its stars, the PSF of a reference has in it whatever the reference had gone through.
-        filtered = lowpass_of(made.header) is not None and (made is not used or not settings.measured)
+        made, regridded = on_grid(used, image)
+        psf, filtered = _psf(used, made, settings, regridded=regridded)
         fit = _image_fit if method == "image" else _star_fit
-        result = fit(made, image, settings, filtered)
-        rows.append(_row(task, method, result, image, window, regridded=made is not used))
+        result = fit(made, image, settings, psf, antialias=filtered)
+        rows.append(_row(task, method, result, image, window, regridded=regridded))
     return Done(tuple(rows))
 
 
@@ -147,18 +149,51 @@ def failure(task: Any, code: str, message: str) -> NewImageFit:
     )  # fmt: skip
 
 
-def _image_fit(reference: FluxImage, image: FluxImage, settings: Settings, filtered: bool) -> FittedPhotometry:  # noqa: FBT001
-    psf = MoffatPsf(settings.reference_fwhm, settings.reference_beta)
+@dataclass(frozen=True)
+class FilteredPsf:
+    """A PSF behind a low-pass filter, which a reference had gone through before it was put on other pixels."""
+
+    psf: MoffatPsf
+    lowpass: LowPass
+
+    @property
+    def fwhm(self) -> float:
+        """Of the PSF without the filter, arcsec."""
+        return self.psf.fwhm
+
+    def transfer(self, fx: Any, fy: Any) -> NDArray[np.complex128]:
+        """Return the product of both transfer functions; frequencies in cycles per arcsec."""
+        return self.psf.transfer(fx, fy) * self.lowpass.transfer(fx, fy)
+
+
+def _psf(own: FluxImage, made: FluxImage, settings: Settings, *, regridded: bool) -> tuple[Any, bool]:
+    """Return the PSF of the reference, and whether the filter of the frame's pixels comes on top of it."""
+    psf, lowpass = MoffatPsf(settings.reference_fwhm, settings.reference_beta), lowpass_of(own.header)
+    if settings.measured:  # by its stars it has in it whatever the reference had gone through
+        return psf, regridded
+    if regridded and lowpass is not None:
+        return FilteredPsf(psf, lowpass), True
+    return psf, lowpass_of(made.header) is not None
+
+
+def _image_fit(reference: FluxImage, image: FluxImage, settings: Settings, psf: Any, *, antialias: bool) -> FittedPhotometry:
     mask = None if settings.regions is None else region_mask(settings.regions, image)
-    options = ImageFitOptions(**settings.fit, reference_psf=psf, antialias=filtered, region_mask=mask)
+    options = ImageFitOptions(**settings.fit, reference_psf=psf, antialias=antialias, region_mask=mask)
     return fit_images(reference, image, options)[0]
 
 
-def _star_fit(reference: FluxImage, image: FluxImage, settings: Settings, filtered: bool) -> FittedPhotometry:  # noqa: FBT001
+def _star_fit(reference: FluxImage, image: FluxImage, settings: Settings, psf: Any, *, antialias: bool) -> FittedPhotometry:
     fixed = {name: settings.fit[name] for name in ("fix_fwhm", "fix_beta") if name in settings.fit}
-    known = {"hst_fwhm": settings.reference_fwhm, "hst_beta": settings.reference_beta}
-    options = StarFitOptions(**fixed, **known, antialias=filtered)
-    return fit_stars(reference, image, settings.star, options).result
+    if not antialias:  # what is told of the filter is in the PSF already
+        reference = reference.copy(header=_untold(reference.header))
+    return fit_stars(reference, image, settings.star, StarFitOptions(**fixed, hst_psf=psf, antialias=antialias)).result
+
+
+def _untold(header: fits.Header) -> fits.Header:
+    made = header.copy()
+    for keyword in LowPass(1.0, 1.0).cards():
+        made.remove(keyword, ignore_missing=True)
+    return made
 
 
 def _row(
@@ -200,8 +235,40 @@ def _piece(
     return image, reference.copy(unit=None) if any_unit and differ else reference
 
 
-def _on_grid(reference: FluxImage, image: FluxImage) -> FluxImage:
-    return reference if image_grids_aligned(reference, image) else regrid(reference, image)
+def on_grid(reference: FluxImage, image: FluxImage) -> tuple[FluxImage, bool]:
+    """Return the reference on the pixels of an image, and whether it had to be regridded.
+
+    Where it lies on these pixels already, but has more or fewer of them, its pixels are taken as they are.
+
+    Raises
+    ------
+    CompareError
+        ``no_overlap``.
+    """
+    if image_grids_aligned(reference, image):
+        return reference, False
+    (ny, nx), (my, mx) = image.shape, reference.shape
+    x, y = np.array([0, nx - 1, 0, nx - 1, (nx - 1) // 2]), np.array([0, 0, ny - 1, ny - 1, (ny - 1) // 2])
+    rx, ry = sky.icrs_to_pixel(reference.wcs, *sky.pixel_to_icrs(image.wcs, x, y))
+    away_x, away_y = rx - x, ry - y
+    if not (np.isfinite(away_x).all() and np.isfinite(away_y).all()):
+        return regrid(reference, image), True
+    left, low = round(float(np.median(away_x))), round(float(np.median(away_y)))
+    apart = max(np.abs(away_x - left).max() * image.step[1], np.abs(away_y - low).max() * image.step[0])
+    if apart > _SAME_PIXELS:
+        return regrid(reference, image), True
+    theirs = slice(max(0, low), min(my, low + ny)), slice(max(0, left), min(mx, left + nx))
+    if theirs[0].stop <= theirs[0].start or theirs[1].stop <= theirs[1].start:
+        raise CompareError("no_overlap", "the frame and the reference must overlap, found no place that both cover")
+    ours = tuple(slice(part.start - shift, part.stop - shift) for part, shift in zip(theirs, (low, left), strict=True))
+
+    def cut(values: NDArray[Any], outside: Any) -> NDArray[Any]:
+        made = np.full(image.shape, outside, values.dtype)
+        made[ours] = values[theirs]
+        return made
+
+    variance = None if reference.variance is None else cut(reference.variance, 0.0)
+    return reference.copy(data=cut(reference.data, np.nan), mask=cut(reference.mask, True), variance=variance, wcs=image.wcs), False
 
 
 def _without_saturated(image: FluxImage, saturation: float | None) -> FluxImage:
