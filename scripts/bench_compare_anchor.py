@@ -114,7 +114,8 @@ def linear(effort: Effort) -> list[Row]:
     for band in nebulae.BANDS:
         pulls = np.array([error / quoted if quoted else np.nan for error, quoted in (one[band] for one in found)])
         width = float(np.sqrt(np.mean(pulls**2)))
-        rows.append(within(f"linear {band}: rms of error / quoted error, {len(found)} seeds", width, 0.7, 1.4))
+        row = within(f"linear {band}: rms of error / quoted error, {len(found)} seeds", width, 0.7, 1.4)
+        rows.append(row if len(found) >= 20 else row._replace(met=None))
     return rows
 
 
