@@ -12,6 +12,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from ezarchive import sky
 from ezarchive.compare.ds9regions import Ds9Regions, region_mask
@@ -278,11 +279,7 @@ def _without_saturated(image: FluxImage, saturation: float | None) -> FluxImage:
     full = np.nan_to_num(image.data, nan=0.0, posinf=np.inf) >= _SATURATED * saturation
     if not full.any():
         return image
-    grown = full.copy()
-    grown[1:] |= full[:-1]
-    grown[:-1] |= full[1:]
-    grown[:, 1:] |= full[:, :-1]
-    grown[:, :-1] |= full[:, 1:]
+    grown = binary_dilation(full, np.ones((3, 3), bool))
     return image.copy(mask=image.mask | grown)
 
 
