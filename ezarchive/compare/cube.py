@@ -238,12 +238,8 @@ def _wavelengths(cube: FluxCube, numbers: np.ndarray, unit: u.UnitBase) -> np.nd
     ctype = str(cube.header.get("CTYPE3", "")).strip().upper()
     if ctype.endswith("-" + _TABLE):
         raise InputError(f"{cube.name}: CTYPE3 {ctype!r} is a table, which is not read; give channel numbers (unit_wave=None)")
-    try:
-        axis = _wcs(cube.header).sub([3])
-        found = axis.wcs_pix2world(numbers[:, None], 0)[:, 0]
-    except (ValueError, WcsError) as err:
-        raise InputError(f"{cube.name}: the WCS of the third axis cannot be used: {str(err).splitlines()[-1]}") from err
-    kind, given = ctype.split("-")[0], axis.wcs.cunit[0]
+    found, given = _third_axis(cube, numbers)
+    kind = ctype.split("-")[0]
     plain = kind in _PLAIN and given.is_equivalent(u.m)
     if not (plain or kind in _WAVES or (kind == "FREQ" and given.is_equivalent(u.Hz))):
         raise InputError(
@@ -258,6 +254,18 @@ def _wavelengths(cube: FluxCube, numbers: np.ndarray, unit: u.UnitBase) -> np.nd
     if not (np.isfinite(limits).all() and (np.all(step > 0) or np.all(step < 0))):
         raise InputError(f"{cube.name}: the wavelengths of the channels must rise or fall, found CTYPE3 {ctype!r} where they do not")
     return limits
+
+
+def _third_axis(cube: FluxCube, numbers: np.ndarray) -> tuple[np.ndarray, u.UnitBase]:
+    """Return what the WCS says of channel numbers, and its unit; without any, the numbers."""
+    try:
+        wcs = _wcs(cube.header)
+        if wcs.naxis < 3:
+            return numbers, u.dimensionless_unscaled
+        axis = wcs.sub([3])
+        return axis.wcs_pix2world(numbers[:, None], 0)[:, 0], axis.wcs.cunit[0]
+    except (ValueError, WcsError) as err:
+        raise InputError(f"{cube.name}: the WCS of the third axis cannot be used: {str(err).splitlines()[-1]}") from err
 
 
 def _plane(data: np.ndarray, variance: np.ndarray | None, mask: np.ndarray | None) -> Plane:

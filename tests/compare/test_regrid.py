@@ -201,9 +201,7 @@ def test_cards_of_the_old_pixels_go():
 @pytest.mark.pure
 def test_what_cannot_be_regridded(tmp_path):
     image, like = flat((100, 100), 0.05), flat((40, 44))
-    with pytest.raises(
-        CompareError, match="image: flat must overlap flat with pixels that are not masked, found none .their centres are 36"
-    ) as err:
+    with pytest.raises(CompareError, match="flat must overlap flat with pixels .* centres are 36") as err:
         regrid(image, flat((40, 44), centre=(53.16, -27.77)))
     assert err.value.code == "no_overlap"
     with pytest.raises(CompareError, match="must overlap"):
