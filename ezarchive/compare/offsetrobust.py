@@ -22,6 +22,7 @@ _MOST_BINS, _BIN_CELLS = 15, 20
 _WIDER = 2.0
 """How much wider than the beam correlations are looked for."""
 _SIGNIFICANT = 3.0
+_BENT = 2.5
 _ROUNDING = 1e-6
 """Of the range of values: what single precision may do."""
 
@@ -109,7 +110,7 @@ def _covariance(inside: Bools, x: Floats, residual: Floats, weight: Floats, cell
 
 
 def _bend(inside: Bools, x: Floats, y: Floats, fitted: tuple[float, float], covariance: Floats, cells: Cells) -> tuple[float, bool]:
-    """Return by how much the intercept changes, beyond noise, if the fainter half alone is fitted, and whether that is significant."""
+    """Return by how much the intercept changes if the fainter half alone is fitted, and whether noise does not do that: else 0."""
     faint = inside & (x <= np.median(x[inside]))
     if np.count_nonzero(faint) < 2 * _BIN_CELLS or not np.ptp(x[faint]):
         return 0.0, False
@@ -117,7 +118,9 @@ def _bend(inside: Bools, x: Floats, y: Floats, fitted: tuple[float, float], cova
     own = _covariance(faint, x, y - b - m * x, weight, cells, True)
     variance = max(own[1, 1] - covariance[1, 1], 0.25 * own[1, 1], (_ROUNDING * np.ptp(y[inside])) ** 2)
     change = (b - fitted[1]) ** 2
-    return float(np.sqrt(max(change - variance, 0.0))), bool(change > _SIGNIFICANT**2 * variance)
+    if change <= _BENT**2 * variance:
+        return 0.0, False
+    return float(np.sqrt(change - variance)), True
 
 
 def _pairs(inside: Bools, values: list[Floats], spread: float) -> Floats:

@@ -28,6 +28,7 @@ def lopsided(ny, nx, seed=0):
 
 @pytest.mark.truth
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", [3, 77, 20240126])
 @pytest.mark.parametrize("fwhm", [0.674, 4.0])
 @pytest.mark.parametrize("source", ["made", "file"])
@@ -220,6 +221,7 @@ print(json.dumps([spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_a_large_image_in_seconds_and_bounded_memory():
     spent, gigabytes, mean = json.loads(subprocess.run([sys.executable, "-c", SPEED], capture_output=True, check=True, text=True).stdout)
     assert abs(mean - 5) < 0.01

@@ -1,0 +1,209 @@
+"""A galaxy whose bands have wrong zero levels, in memory: every band must be brought right, and the errors be true."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from ezarchive.compare.anchorfit import Level, anchor_fit, match_levels
+from ezarchive.compare.convolution import convolve_to
+from ezarchive.compare.offsets import chain_offset, classic_range
+from ezarchive.compare.psfkernels import gaussian_to_gaussian, read_kernel
+from ezarchive.errors import CompareError, InputError
+from ezarchive.simulate.nebulae import BANDS, COMMON_BAND, SURVEYS, NebulaPlan, band_image, survey_image
+
+ASKS = {"F770W": 0.012, "F1000W": 0.008, "F1130W": 0.015, "F2100W": 0.012, "F300M": 0.003, "F335M": 0.003, "F360M": 0.003, "F200W": 0.003}
+PARENT, SURVEY = {"miri": "F770W", "nircam": "F300M"}, {"miri": "irac4_atgauss4", "nircam": "irac1_atgauss4"}
+BEAM = BANDS[COMMON_BAND].fwhm
+
+
+def seen(plan, name):
+    plane = band_image(plan, name)
+    return np.float32(plane.data), plane.wcs
+
+
+def level(image, name, fwhm):
+    (data, wcs), band = image, BANDS[name]
+    if band.fwhm == fwhm:
+        return Level(data, wcs)
+    made = convolve_to(data, gaussian_to_gaussian(band.fwhm, fwhm, band.pixel))
+    return Level(made.data, wcs, made.coverage)
+
+
+def against(plan, name, survey, image=None):
+    there, fwhm = survey_image(plan, survey), plan.surveys[survey].fwhm
+    image = seen(plan, name) if image is None else image
+    return anchor_fit(level(image, name, fwhm), Level(np.float32(there.data), there.wcs), fwhm=fwhm)[0]
+
+
+def anchored(plan, instrument, bands=None):
+    """Return what is wrong with the offset of every band of an instrument, and what its error says."""
+    parent = PARENT[instrument]
+    image = seen(plan, parent)
+    first = against(plan, parent, SURVEY[instrument], image)
+    common, made = level(image, parent, BEAM), {parent: (first.offset + BANDS[parent].offset, first.offset_err)}
+    for name, band in BANDS.items():
+        if band.instrument == instrument and name != parent and (bands is None or name in bands):
+            fit, _ = anchor_fit(level(seen(plan, name), name, BEAM), common, fwhm=BEAM, kind="internal")
+            offset, error = chain_offset(fit, first.offset, first.offset_err)
+            made[name] = (offset + band.offset, error)
+    return made
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("instrument", PARENT)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_without_noise(instrument, seed):
+    for name, (error, _) in anchored(NebulaPlan(seed=seed, noise=0), instrument).items():
+        assert abs(error) < 2e-3, name
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("instrument", PARENT)
+@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize("angle", [23.0, 201.0])
+def test_with_noise(instrument, seed, angle):
+    for name, (error, _) in anchored(NebulaPlan(seed=seed, position_angle=angle), instrument).items():
+        assert abs(error) < ASKS[name], name
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", [21, 22, 23])
+def test_colours(seed):
+    plan = NebulaPlan(seed=seed, scenario="colour")
+    made = anchored(plan, "nircam", ["F200W"]) | anchored(plan, "miri", [])
+    for name, ask in (("F770W", 0.015), ("F300M", 0.006), ("F200W", 0.025)):
+        assert abs(made[name][0]) < ask, name
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("scenario", ["linear", "zerofill"])
+def test_a_survey_of_low_resolution(scenario):
+    """One in twenty may lie outside."""
+    off = [abs(against(NebulaPlan(seed=seed, scenario=scenario), "F770W", "w3_atgauss15").intercept - 0.3) for seed in range(31, 41)]
+    assert np.count_nonzero(np.array(off) > 0.04) <= 1
+    fit = against(NebulaPlan(seed=31, scenario=scenario), "F770W", "w3_atgauss15")
+    assert fit.status == "flagged" and "few_beams" in fit.flags
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_small_field():
+    """Noise of a survey's 20 beams alone is 0.011 in the zero level: the errors must say so."""
+    plans = [NebulaPlan(seed=seed, width=45, height=40) for seed in range(41, 61)]
+    fits = [against(plan, "F770W", "irac4_atgauss4") for plan in plans]
+    off, error = np.array([[fit.intercept - 0.3, fit.intercept_err] for fit in fits]).T
+    assert 0.7 < np.sqrt(np.mean((off / error) ** 2)) < 1.4
+    assert np.sqrt(np.mean(off**2)) < 0.016
+    with pytest.raises(CompareError, match="must have 100 pixels and 8 beams in common") as err:
+        against(plans[0], "F770W", "w3_atgauss15")
+    assert err.value.code == "too_few_pixels"
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("instrument", "others"), [("miri", ["F1000W", "F2100W"]), ("nircam", ["F335M"])])
+def test_pulls(instrument, others):
+    made = [anchored(NebulaPlan(seed=seed, width=66, height=60), instrument, others) for seed in range(61, 81)]
+    pulls = np.array([[error / sigma for error, sigma in one.values()] for one in made])
+    assert 0.7 < np.sqrt((pulls**2).mean()) < 1.4
+    assert (np.sqrt((pulls**2).mean(axis=0)) < 1.7).all()
+
+
+CLASSIC = {
+    ("F770W", "irac4_atgauss4"): (0.94512, 0.30625),
+    ("F770W", "w3_atgauss15"): (1.56466, 0.39038),
+    ("F300M", "irac1_atgauss4"): (0.90429, 0.14530),
+    ("F300M", "w1_atgauss7p5"): (1.01201, 0.15711),
+    ("F1000W", "F770W"): (0.36724, -0.22825),
+    ("F1130W", "F770W"): (1.35344, -0.18978),
+    ("F2100W", "F770W"): (0.56458, -0.61821),
+    ("F200W", "F300M"): (1.82037, 0.11646),
+    ("F335M", "F300M"): (0.95984, -0.20955),
+    ("F360M", "F300M"): (0.87242, -0.08577),
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_classic_gives_the_published_numbers(real_data, tmp_path):
+    tool = real_data.parent / "tools" / "anchor_scene.py"
+    if not tool.exists():
+        pytest.skip("the generator of the scene is not there")
+    subprocess.run([sys.executable, tool, tmp_path], check=True, capture_output=True)
+
+    def classic(name, goal):
+        path = next((tmp_path / "data" / "ngc9999" / name / "lv3").glob("*.fits"))
+        data, wcs = fits.getdata(path, "SCI"), WCS(fits.getheader(path, "SCI"))
+        if goal == name.lower():
+            return Level(data, wcs)
+        kernel = read_kernel(tmp_path / "kernels" / f"{name.lower()}_to_{goal}.fits")
+        return Level(convolve_to(data, kernel, step=BANDS[name].pixel).data, wcs)
+
+    for (name, reference), (slope, intercept) in CLASSIC.items():
+        external = reference in SURVEYS
+        if external:
+            path = tmp_path / "refs" / f"ngc9999_{reference}.fits"
+            there, goal = Level(fits.getdata(path), WCS(fits.getheader(path))), reference.split("_at")[1]
+        else:
+            there, goal = classic(reference, "f2100w"), "f2100w"
+        fit, _ = anchor_fit(
+            classic(name, goal),
+            there,
+            fwhm=SURVEYS[reference].fwhm if external else BEAM,
+            kind="external" if external else "internal",
+            method="classic",
+            value_range=classic_range(reference),
+            blank_zeros=False,
+        )
+        assert fit.slope == pytest.approx(slope, abs=5e-4), name
+        assert fit.intercept == pytest.approx(intercept, abs=5e-4), name
+
+
+def small(value, shape=(60, 50), dec=12.5, pixel=1.0):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [150.0, dec], [25.5, 30.5]
+    wcs.wcs.cdelt = [-pixel / 3600, pixel / 3600]
+    return Level(np.full(shape, value), wcs)
+
+
+@pytest.mark.pure
+def test_coverage_of_both():
+    one, other = small(1.0), small(2.0, (50, 70))
+    weight = np.full((60, 50), 0.5)
+    assert match_levels(one, other).coverage is None
+    made = match_levels(Level(one.data, one.wcs, weight), other)
+    assert made.image.shape == made.reference.shape == (50, 70)
+    assert set(np.unique(made.coverage)) == {0.0, 0.5}
+    made = match_levels(one, Level(other.data, other.wcs, np.full((50, 70), 0.7)))
+    assert set(np.unique(made.coverage)) == {0.0, 0.7}
+    made = match_levels(Level(one.data, one.wcs, weight), Level(other.data, other.wcs, np.full((50, 70), 0.3)))
+    assert set(np.unique(made.coverage)) == {0.0, 0.3}
+
+
+@pytest.mark.pure
+def test_what_cannot_be_matched():
+    with pytest.raises(CompareError, match="do not overlap"):
+        anchor_fit(small(1.0), small(1.0, dec=40.0), fwhm=4.0)
+    with pytest.raises(CompareError, match="no pixel has a value"):
+        anchor_fit(small(np.nan), small(1.0), fwhm=4.0)
+    with pytest.raises(InputError, match="fwhm 0: must be positive"):
+        anchor_fit(small(1.0), small(1.0), fwhm=0)
+    with pytest.raises(InputError, match="reference: must have two axes"):
+        anchor_fit(small(1.0), Level(np.ones(5), small(1.0).wcs), fwhm=1)
