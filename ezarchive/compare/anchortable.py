@@ -293,6 +293,9 @@ def write_levels(path: Path, reports: Sequence[AnchorReport]) -> Path:
     for table, report in zip(tables, reports, strict=True):
         table.add_column([report.target] * len(table), index=0, name="target")
     whole, form = vstack(tables), _FORMATS[path.suffix.lower()]
+    for name in whole.colnames if form == "fits" else ():
+        if whole[name].dtype.kind == "U":
+            whole[name] = [_ascii(text) for text in whole[name]]
     text = io.BytesIO() if form == "fits" else io.StringIO()
     whole.write(text, format=form)
     with atomic_write(path) as stream:
