@@ -116,7 +116,8 @@ def _without_pull(found: Solution, errors: Errors) -> Solution:
 def _rms(fitted: Fitted, own: Floats) -> float:
     """Return the root mean square of image minus model, at the image's own resolution, over the pixels that were compared."""
     pair, found = fitted.pair, fitted.solution
-    model = found.scale * (fitted.problem.model.sharp(found.shape) + pair.level) + found.bg
+    sharp = fitted.problem.model.sharp(found.shape)[: pair.image.shape[0], : pair.image.shape[1]]
+    model = found.scale * (sharp + pair.level) + found.bg
     return float(np.sqrt(np.mean((pair.image - model)[own & fitted.problem.at] ** 2)))
 
 

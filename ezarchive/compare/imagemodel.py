@@ -17,7 +17,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from ezarchive.compare.moffat import MoffatTable, blackman
+from ezarchive.compare.lowpass import LowPass
+from ezarchive.compare.moffat import MoffatTable
 from ezarchive.compare.psf import Psf
 
 Floats = NDArray[np.float64]
@@ -43,8 +44,8 @@ class FourierPlane:
     ----------
     fx, fy : ndarray, shape (1, mx) and (my, 1)
         Cycles per arcsec.
-    r : ndarray, shape (my, mx)
-        Frequency divided by the Nyquist frequency of the pixels.
+    k : ndarray, shape (my, mx)
+        Their length.
     """
 
     def __init__(self, shape: tuple[int, int], step: tuple[float, float], room: tuple[int, int]) -> None:
@@ -53,7 +54,6 @@ class FourierPlane:
         self.fy = scipy.fft.fftfreq(self.size[0], step[0])[:, None]
         self.fx = scipy.fft.rfftfreq(self.size[1], step[1])[None]
         self.k = np.hypot(self.fx, self.fy)
-        self.r = 2 * np.hypot(self.fx * step[1], self.fy * step[0])
 
     @cached_property
     def slopes(self) -> tuple[Spectrum, Spectrum]:
@@ -76,7 +76,11 @@ class FourierPlane:
 
     def back(self, spectrum: Spectrum) -> Floats:
         """Return the image of a spectrum, without the room beside it."""
-        return scipy.fft.irfft2(spectrum, self.size)[: self.shape[0], : self.shape[1]]
+        return self.whole(spectrum)[: self.shape[0], : self.shape[1]]
+
+    def whole(self, spectrum: Spectrum) -> Floats:
+        """Return the image of a spectrum with the room beside it, shape `size`."""
+        return scipy.fft.irfft2(spectrum, self.size)
 
     def mean(self, values: Floats) -> float:
         """Return the mean of a real even function over the whole plane of frequencies."""
@@ -112,22 +116,21 @@ class PairModel:
     reference_psf : Psf
     image_psf : Psf or None
         None: a Moffat profile with the parameters of a `Shape`.
-    antialias : bool
-        Whether the reference has been multiplied by the Blackman window of its pixels.
+    lowpass : LowPass or None
+        What the spectrum of the reference has been multiplied by.
     """
 
-    def __init__(self, plane: FourierPlane, reference: Floats, reference_psf: Psf, image_psf: Psf | None, antialias: bool) -> None:
+    def __init__(self, plane: FourierPlane, reference: Floats, reference_psf: Psf, image_psf: Psf | None, lowpass: LowPass | None) -> None:
         self.plane = plane
-        self.window = blackman(plane.r) if antialias else np.ones_like(plane.r)
+        self.window = np.ones_like(plane.k) if lowpass is None else lowpass.transfer(plane.fx, plane.fy)
         self.common = self.window * reference_psf.transfer(plane.fx, plane.fy)
         self.image_psf = image_psf
-        self._inside = (plane.r < 1) if antialias else np.ones_like(plane.r, bool)
-        self._reference = plane.forward(reference) * self._inside
+        self._reference = plane.forward(reference) * (self.window > 0)
         self._table = MoffatTable(plane.k) if image_psf is None else None
         self._known = None if image_psf is None else image_psf.transfer(plane.fx, plane.fy)
 
     def degraded(self, image: Floats) -> Floats:
-        """Return an image at the common resolution."""
+        """Return an image at the common resolution; one of the whole plane is taken as it is, 0 is beside a smaller one."""
         return self.plane.back(self.plane.forward(image) * self.common)
 
     def transfer(self, shape: Shape) -> Spectrum | Floats:
@@ -139,10 +142,10 @@ class PairModel:
         return self.plane.back(self._reference * self.plane.phase(shape.dy, shape.dx) * self.transfer(shape))
 
     def sharp(self, shape: Shape) -> Floats:
-        """Return the same at the image's own resolution: the common one undone where the reference has power."""
+        """Return the same at the image's own resolution, in the whole plane: the common one undone where the reference has power."""
         power = np.abs(self.common) ** 2
         undone = self._reference * self.transfer(shape) * np.conj(self.common) / np.maximum(power, _FLOOR)
-        return self.plane.back(undone * self.plane.phase(shape.dy, shape.dx))
+        return self.plane.whole(undone * self.plane.phase(shape.dy, shape.dx))
 
     def factors(self, shape: Shape, names: tuple[str, ...]) -> dict[str, Spectrum | Floats]:
         """Return the transfer function (``"scale"``) and its derivatives by those of fwhm, q, dx, dy that are named."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ezarchive.compare import imagewindow as window
 from ezarchive.compare.fluximage import FluxImage
 from ezarchive.compare.imagemodel import FourierPlane, PairModel, Shape
 from ezarchive.compare.imagesolve import NONLINEAR, Held, Noise, Problem, Solution, minimise, start_shape
+from ezarchive.compare.lowpass import LowPass, lowpass_of
 from ezarchive.compare.moffat import check_beta, check_fwhm
 from ezarchive.compare.psf import MoffatPsf, Psf
 from ezarchive.errors import CompareError, InputError
@@ -27,6 +29,8 @@ _SEARCH_ARCSEC = 5.0
 _SEARCH_PIXELS = 10
 _PASSES = 8
 _SETTLED = 0.02
+_AROUND_ARCSEC = 2.0
+_KEPT = 0.5
 _START_Q = 0.36
 _LEAST = 30
 _WINGS = 60
@@ -49,7 +53,8 @@ class ImageFitOptions:
     image_psf : Psf or None
         Of the image where it is known (fwhm and beta are then its own, held); None: a Moffat profile is fitted.
     antialias : bool
-        Whether the reference has gone through the Blackman window of its present pixels, as regridding applies it.
+        Whether a reference whose header does not say how it was filtered (`lowpass_of`) has gone through the Blackman window of its present
+        pixels, as regridding applies it.
     margin : float
         Arcsec of room beside the images in the Fourier plane, at least (there is always room for the wings that matter).
     taper : float
@@ -132,6 +137,8 @@ class Pair:
         Median of the reference.
     step : (float, float)
     options : ImageFitOptions
+    lowpass : LowPass or None
+        What the spectrum of the reference has been multiplied by.
     """
 
     image: Floats
@@ -144,6 +151,7 @@ class Pair:
     level: float
     step: tuple[float, float]
     options: ImageFitOptions
+    lowpass: LowPass | None
 
     def whole(self, shape: Shape) -> tuple[int, int]:
         """Return the shift in whole pixels along y and x."""
@@ -208,9 +216,10 @@ def prepared(reference: FluxImage, image: FluxImage, options: ImageFitOptions) -
     pixels = window.patched(np.where(holes, 0.0, reference.data) * factor, holes, level)
     out = image.mask | masks["extramask"]
     base = float(np.median(image.data[~out])) if not out.all() else 0.0
+    lowpass = lowpass_of(reference.header) or (LowPass(*step) if options.antialias else None)
     noise = Noise(_variance(image, 1.0, out), _variance(reference, factor**2, holes))
     filled = window.patched(np.where(out, 0.0, image.data), out, base)
-    return Pair(filled, pixels, out, holes, masks["region_mask"], sky, noise, level, step, options)
+    return Pair(filled, pixels, out, holes, masks["region_mask"], sky, noise, level, step, options, lowpass)
 
 
 def _unit_factor(reference: FluxImage, image: FluxImage) -> float:
@@ -234,7 +243,7 @@ def _plane(pair: Pair, shape: Shape) -> FourierPlane:
     """Return a plane with room for the margin, the shift and the wings."""
     margin = [int(np.ceil(pair.options.margin / s)) for s in pair.step]
     shift = [abs(n) for n in pair.whole(shape)]
-    room = [max(m, min(60, n // 2) + d) for m, d, n in zip(margin, shift, pair.image.shape, strict=True)]
+    room = [max(m, min(_WINGS, n) + d) for m, d, n in zip(margin, shift, pair.image.shape, strict=True)]
     return FourierPlane(pair.image.shape, pair.step, tuple(room))
 
 
@@ -255,8 +264,10 @@ def _first(pair: Pair) -> Shape:
 def _correlated(pair: Pair, known: dict[str, float | None]) -> dict[str, float]:
     """Return the shift in arcsec of whole pixels at which image and reference are most alike."""
     plane = FourierPlane(pair.image.shape, pair.step, tuple(n // 2 for n in pair.image.shape))
-    masked = ((pair.image, pair.image_out), (pair.reference, pair.region | pair.reference_holes))
-    ours, theirs = (np.where(m, 0.0, a - np.median(a[~m])) for a, m in masked)
+    out = _around(pair.region, pair) | pair.image_out | pair.reference_holes
+    if out.all():
+        return {name: value or 0.0 for name, value in known.items()}
+    ours, theirs = (np.where(out, 0.0, a - np.median(a[~out])) for a in (pair.image, pair.reference))
     soft = np.exp(-((np.pi * plane.k * 3 * min(pair.step)) ** 2) / (4 * np.log(2)))
     power = scipy.fft.irfft2(plane.forward(ours) * np.conj(plane.forward(theirs)) * soft, plane.size)
     reach = [int(np.clip(max(_SEARCH_ARCSEC / s, _SEARCH_PIXELS), 1, n // 4)) for s, n in zip(pair.step, pair.image.shape, strict=True)]
@@ -268,23 +279,41 @@ def _correlated(pair: Pair, known: dict[str, float | None]) -> dict[str, float]:
     return {"dy": float(places[0][iy] * pair.step[0]), "dx": float(places[1][ix] * pair.step[1])}
 
 
+def _around(region: Bools, pair: Pair) -> Bools:
+    """Return sky that is left out, with what lies around it: the image shows the same sky elsewhere."""
+    if not region.any() or region.all():
+        return region
+    wide = ndimage.distance_transform_edt(~region, sampling=pair.step) <= _AROUND_ARCSEC
+    return wide if (~wide).sum() > _KEPT * (~region).sum() else region
+
+
 def converged(pair: Pair) -> Fitted:
     """Fit until neither the pixels that are compared nor those that take the model's value change what is found."""
     shape, options, solution = _first(pair), pair.options, None
-    model = PairModel(_plane(pair, shape), pair.reference - pair.level, options.reference_psf, options.image_psf, options.antialias)
-    base, filled = float(np.median(pair.image[pair.good(shape)])), pair.image
+    model = PairModel(_plane(pair, shape), pair.reference - pair.level, options.reference_psf, options.image_psf, pair.lowpass)
+    base = float(np.median(pair.image[pair.good(shape)]))
+    light = pair.image - base
     for turn in range(_PASSES):
         weight = window.tapered(pair.good(shape), options.taper)
-        problem = Problem(model, model.degraded(filled - base) + base, weight, pair.level, options.held)
-        shape = start_shape(problem, shape) if turn == 0 else shape
+        problem = Problem(model, model.degraded(light) + base, weight, pair.level, options.held)
+        if turn == 0:
+            starts = [start_shape(problem, one) for one in (shape, _nearest(shape, options))]
+            shape = min(starts, key=lambda one: problem.at_shape(one).cost)
         last, solution = solution, minimise(problem, shape)
         same, shape = pair.same(shape, solution.shape), solution.shape
-        own = pair.own(shape)
-        if same and (own.all() or (last is not None and _settled(problem, last, solution))):
+        if same and last is not None and _settled(problem, last, solution):
             break
         base = solution.bg + solution.scale * pair.level
-        filled = np.where(own, pair.image, base + solution.scale * model.sharp(shape))
+        light = solution.scale * model.sharp(shape)
+        inside, own = light[: pair.image.shape[0], : pair.image.shape[1]], pair.own(shape)
+        inside[own] = pair.image[own] - base
     return Fitted(pair, problem, solution)
+
+
+def _nearest(shape: Shape, options: ImageFitOptions) -> Shape:
+    """Return a shape without the shifts that the cross-correlation has found."""
+    known = {name: getattr(options, f"fix_{name}") is None and getattr(options, f"init_{name}") is None for name in ("dx", "dy")}
+    return replace(shape, **{name: 0.0 for name, found in known.items() if found})
 
 
 def _settled(problem: Problem, last: Solution, found: Solution) -> bool:

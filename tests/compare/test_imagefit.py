@@ -10,6 +10,7 @@ from fitpairs import clean, errors, filtered_noise, fit, fluxes
 
 from ezarchive.compare.fluximage import FluxImage
 from ezarchive.compare.imagefit import ImageFitOptions, fit_images
+from ezarchive.compare.lowpass import LowPass
 from ezarchive.compare.psf import ArrayPsf, GaussianPsf, MoffatPsf
 from ezarchive.errors import CompareError, InputError
 from ezarchive.simulate import image_pair
@@ -27,6 +28,7 @@ def around(pair, radius, xy=None):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", [0, 5])
 def test_the_pair_of_the_acceptance_test(seed):
     pair = image_pair(seed=seed, noise=0, reference_noise=0)
@@ -170,6 +172,21 @@ def test_the_least_scale():
     assert found.scale.value == pytest.approx(0.95, abs=5e-4)
 
 
+@pytest.mark.parametrize("seed", [11, 12])
+def test_a_bright_star_that_is_left_out_does_not_mislead_the_start(seed):
+    pair = clean(shape=(150, 180), seed=seed, n_discs=25, n_stars=3, star_flux=60000.0)
+    found, _ = fit(pair, fix_beta=2.5, region_mask=around(pair, 15))
+    assert (np.abs(errors(found, pair.plan)) < TIGHT * [1, 3, 1, 1, 1]).all()
+
+
+def test_the_header_of_a_reference_says_how_it_was_filtered():
+    pair = clean(fwhm=1.4)
+    reference, _ = fluxes(pair)
+    reference.header.update(LowPass(0.2, 0.2).cards())
+    found, _ = fit(pair, reference, antialias=False)
+    assert (np.abs(errors(found, pair.plan)) < TIGHT * [1, 3, 1, 1, 1]).all()
+
+
 def test_where_to_begin():
     pair = clean(dx=3.0, dy=-2.3)
     for options in ({"init_dx": 2.8, "init_dy": -2.5}, {"init_dx": 3.1}, {"fix_dx": 3.0}):
@@ -216,6 +233,7 @@ def pulls(draws, names, *, skies=10, plan=None, known=True, **options):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("free", [False, True])
 def test_errors_are_true_and_nothing_is_biased(free):
     names = ("scale", "bg", "dx", "dy", "fwhm", *(["beta"] if free else []))
@@ -225,6 +243,7 @@ def test_errors_are_true_and_nothing_is_biased(free):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "options",
     [{"known": False}, {"plan": {"star_flux": 500.0, "n_discs": 8}}, {"plan": {"dx": 2.0}, "taper": 0}, {"skies": 3, "segment": True}],
