@@ -22,7 +22,7 @@ from ezarchive.errors import InputError
 @click.option("--regions", type=click.Path(path_type=Path), help="DS9 regions to use and to leave out, on the sky.")
 @click.option("--reference-fwhm", type=float, metavar="ARCSEC", help="Of the reference; by default that of its stars.")
 @click.option("--reference-beta", type=float, help="Moffat exponent of the reference.")
-@click.option("--largest", type=int, default=2048, show_default=True, help="Rows and columns that are fitted at most.")
+@click.option("--largest", type=int, default=1024, show_default=True, help="Rows and columns that are fitted at most.")
 @click.option("--any-unit", is_flag=True, help="The reference may be in another unit.")
 @click.option("--again", is_flag=True, help="Also what was fitted already with this reference and these settings.")
 @click.option("--workers", type=int, help="Processes.")

@@ -1,9 +1,10 @@
 """DS9 region files: read line by line, nothing skipped in silence, and the masks that they make.
 
 Grammar: lines of fields separated by ``;``, comments after ``#``. A field is a coordinate system, for what follows, or a shape, with ``-``
-before it if its pixels are excluded. The default system is ``physical``. Shapes: circle, ellipse, box, polygon, annulus (ellipses and boxes
-with several sizes are rings), panda, epanda, bpanda. Longitudes and latitudes are degrees, or sexagesimal with ``:``, spaces or ``h d m s``
-(right ascensions then in hours); sizes are degrees or pixels, or end in ``"``, ``'``, ``d``, ``r``, ``i`` or ``p``.
+before it, or ``include=0`` after ``#``, if its pixels are excluded. The default system is ``physical``. Shapes: circle, ellipse, box,
+polygon, annulus (ellipses and boxes with several sizes are rings), panda, epanda, bpanda. Longitudes and latitudes are degrees, or
+sexagesimal with ``:``, spaces or ``h d m s`` (right ascensions then in hours); sizes are degrees or pixels, or end in ``"``, ``'``, ``d``,
+``r``, ``i`` or ``p``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from warnings import warn
@@ -44,6 +46,7 @@ _SEXAGESIMAL = re.compile(
     r"([+-]?)(\d+)(?:\s*([hd:])\s*|\s+)(\d+)(?:(?:\s*[m':]\s*|\s+)(\d+\.?\d*|\.\d+)\s*[s\"]?|\s*m?)?", re.IGNORECASE
 )  # fmt: skip
 _FIELD = re.compile(r"([+-]?)\s*([A-Za-z_]\w*)\s*(.*)", re.DOTALL)
+_QUOTED = re.compile(r"\{[^}]*\}|\"[^\"]*\"|'[^']*'")
 _NO_AREA = ("point", "line", "vector", "text", "ruler", "compass", "projection", "segment")
 _UNITS = {"": "", "'": "deg", '"': "deg", "d": "deg", "r": "deg", "i": "image", "p": "physical"}
 _DEGREES = {"'": 1 / 60, '"': 1 / 3600, "r": math.degrees(1)}
@@ -55,8 +58,8 @@ class Ds9Regions(Sequence[Ds9Region]):
 
     Parameters
     ----------
-    regions : path, text, or iterable of lines or of Ds9Region
-        A str is a path, unless it holds a bracket or a line break.
+    regions : path, text, iterable of lines or of Ds9Region, or regions.Regions
+        A str is a path, unless it holds a bracket or a line break. Regions of the package ``regions`` are written in DS9's form and read.
 
     Raises
     ------
@@ -92,15 +95,18 @@ class Ds9Regions(Sequence[Ds9Region]):
         return f"<Ds9Regions of {self.name}: {len(self)}>"
 
     def _parsed(self, items: Iterable[Any]) -> Iterator[Ds9Region]:
-        system = "physical"
+        system, everywhere = "physical", True
         for number, item in enumerate(items, 1):
             if isinstance(item, Ds9Region):
                 yield item
                 continue
             if not isinstance(item, str):
                 raise InputError(f"regions: must be lines of text, found {type(item).__name__}")
-            for text in filter(None, (part.strip() for part in item.split("#")[0].split(";"))):
+            words, _, properties = item.partition("#")
+            included = _included(properties, default=everywhere)
+            for text in filter(None, (part.strip() for part in words.split(";"))):
                 if text.split()[0].lower() == "global":
+                    everywhere = included = _included(text, default=everywhere)
                     continue
                 try:
                     found = _field(text, system)
@@ -109,7 +115,7 @@ class Ds9Regions(Sequence[Ds9Region]):
                 if isinstance(found, str):
                     system = found
                 else:
-                    yield found
+                    yield found if included else replace(found, exclude=True)
 
 
 def star_region(ra: float, dec: float, radius: float, *, exclude: bool = False) -> Ds9Circle:
@@ -195,9 +201,17 @@ def _items(regions: Any) -> tuple[str, Iterable[Any]]:
             raise FrameError("vanished", f"regions: {path}: is not there") from err
         except OSError as err:
             raise FrameError("unreadable", f"regions: {path}: cannot be read: {err.strerror}") from err
+    if callable(getattr(regions, "serialize", None)):
+        return "regions", str(regions.serialize(format="ds9", precision=12)).splitlines()
     if isinstance(regions, Iterable):
         return str(getattr(regions, "name", "regions")), regions
     raise InputError(f"regions: must be a path, or lines of a region file, found {type(regions).__name__}")
+
+
+def _included(properties: str, *, default: bool) -> bool:
+    """Return what the property ``include=0`` or ``include=1`` says."""
+    found = re.findall(r"\binclude\s*=\s*([01])\b", _QUOTED.sub("", properties))
+    return default if not found else found[-1] == "1"
 
 
 def _exists(text: str) -> bool:

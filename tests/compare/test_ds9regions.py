@@ -304,3 +304,17 @@ def test_objects_can_be_given():
     assert [region.shape for region in made] == ["box", "ellipse"]
     assert len(Ds9Regions(made)) == 2
     assert set(ds9regions.__all__) <= set(dir(ds9regions))
+
+
+def test_regions_of_the_package_are_read():
+    made = oracle.Regions.parse('icrs\ncircle(53.16,-27.78,3.03")\n-ellipse(53.161,-27.779,2",1",30)\n', format="ds9")
+    ours = Ds9Regions(made)
+    assert [(region.shape, region.exclude, region.system) for region in ours] == [("circle", False, "icrs"), ("ellipse", True, "icrs")]
+    assert ours[0].radius * 3600 == pytest.approx(3.03, abs=1e-6)
+    np.testing.assert_array_equal(region_mask(made[0], image()), region_mask(star_region(53.16, -27.78, 3.03), image()))
+
+
+def test_the_property_include_counts():
+    lines = ["global include=0", "circle(1,2,3)", "circle(1,2,3) # include=1 text={include=0}", "global include = 1", "circle(1,2,3)",
+             "circle(1,2,3) # color=red include=0", "-circle(1,2,3) # include=1"]  # fmt: skip
+    assert [region.exclude for region in Ds9Regions(lines)] == [True, False, False, True, True]
