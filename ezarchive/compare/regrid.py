@@ -15,13 +15,11 @@ from ezarchive import sky
 from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.grid import Grid, grid_of, image_grids_aligned
 from ezarchive.compare.lowpass import LowPass, lowpass_of
-from ezarchive.compare.resample import Piece, Sampling, Source, sample
+from ezarchive.compare.resample import Sampling, sample
+from ezarchive.compare.sections import sections, whole
 from ezarchive.errors import CompareError, InputError
 
 Floats = NDArray[np.float64]
-
-_BLANK = 1e-10
-"""Of the typical value that is not zero: what is smaller is a drizzled image's edge."""
 _WCS_CARDS = re.compile(
     r"(NAXIS|WCSAXES|WCSNAME|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|EPOCH|ORIENTAT|PIXAR_SR|PIXAR_A2|PA_APER|MJDREF|VELREF)[A-Z]?"
     r"|(NAXIS|CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CRDER|CSYER|LTV)\d[A-Z]?|((CD|PC|LTM)\d_\d|P[VS]\d_\d+)[A-Z]?"
@@ -43,7 +41,7 @@ def regrid(
     Parameters
     ----------
     image : path, FluxImage, Image or NDData
-        What is to be regridded; it is not changed.
+        What is to be regridded; it is not changed. Of a file (not compressed) only the pieces that are needed are read.
     like : path, FluxImage, Image or NDData; or a cube
         The image, or the planes, whose pixels are wanted.
     surface_brightness : bool, optional
@@ -79,23 +77,24 @@ def regrid(
     """
     if not 0 <= max_missing < 1:
         raise InputError(f"max_missing: must be from 0 to below 1, found {max_missing!r}")
-    source, grid = flux_image(image, "image"), grid_of(like, "like")
-    own = grid_of(source, "image")
+    source, grid = sections(image, "image"), grid_of(like, "like")
+    if source.wcs is None:
+        raise InputError(f"image: {source.name} must have a celestial WCS")
+    own = Grid(source.wcs, source.shape, source.unit, source.header, source.name)
     if image_grids_aligned(own, grid) and not (filter_aligned and lowpass_of(source.header) is None):
-        return source.copy()
+        return flux_image(image, "image").copy()
     lowpass = _lowpass(own, grid)
     if surface_brightness is None:
         surface_brightness = is_brightness(source.unit)
     stretch = lowpass.step_y / grid.step[0], lowpass.step_x / grid.step[1]
     how = Sampling(_mapping(own, grid), stretch, not surface_brightness, max_missing)
-    made = sample(_reader(source, zeros_are_blank), grid.shape, how, variance=source.variance is not None)
+    made = sample(source.source(zeros_are_blank=zeros_are_blank), grid.shape, how, variance=source.has_variance)
     if made.mask.all():
         raise CompareError(
             "no_overlap", f"image: {source.name} must overlap {grid.name} with pixels that are not masked, found none ({_apart(own, grid)})"
         )
-    return source.copy(
-        data=made.data, variance=made.variance, mask=made.mask, wcs=grid.wcs.deepcopy(), header=_header(source.header, grid, lowpass)
-    )
+    header = _header(source.header, grid, lowpass)
+    return whole(source, data=made.data, variance=made.variance, mask=made.mask, wcs=grid.wcs.deepcopy(), header=header)
 
 
 def regrid_hst_like_muse(hst: Any, muse: Any, inplace: bool = True) -> FluxImage:
@@ -152,22 +151,6 @@ def _mapping(own: Grid, grid: Grid) -> Any:
         return tuple(np.where(lost, np.nan, part) for part in found)
 
     return to_source
-
-
-def _reader(image: FluxImage, zeros_are_blank: bool) -> Source:
-    blank = 0.0
-    if zeros_are_blank:
-        some = image.data[~image.mask & (image.data != 0)]
-        blank = _BLANK * float(np.median(np.abs(some))) if some.size else np.inf
-
-    def read(y0: int, y1: int, x0: int, x1: int) -> Piece:
-        place = slice(y0, y1), slice(x0, x1)
-        bad = image.mask[place]
-        if zeros_are_blank:
-            bad = bad | (np.abs(image.data[place]) <= blank)
-        return Piece(image.data[place], bad, None if image.variance is None else image.variance[place])
-
-    return Source(image.shape, read)
 
 
 def _header(header: fits.Header, grid: Grid, lowpass: LowPass) -> fits.Header:
