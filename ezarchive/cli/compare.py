@@ -33,6 +33,8 @@ def fit_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def _click_option(option: Option) -> Callable[..., Any]:
     names = list(dict.fromkeys([f"--{option.name.replace('_', '-')}", f"--{option.name}", option.name]))
+    if option.kind is None and option.default:
+        return click.option(f"--{option.name}/--no-{option.name}", default=True, help=option.help)
     if option.kind is None:
         return click.option(*names, is_flag=True, help=option.help)
     shown = option.default is not None

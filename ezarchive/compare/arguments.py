@@ -18,7 +18,8 @@ FIT_BOTH = FIT_IMAGE | FIT_STAR
 class Option(NamedTuple):
     """An option ``--name`` of the fits.
 
-    ``kind`` turns its text into a value (None: a switch); ``fits`` is which it is for; ``count`` how many values it takes.
+    ``kind`` turns its text into a value (None: a switch, ``--no-name`` if it is on by default); ``fits`` is which it is for; ``count`` how
+    many values it takes.
     """
 
     name: str
@@ -54,6 +55,7 @@ OPTIONS = (
     Option("fix_beta", number, 2.5, FIT_BOTH, "Hold the exponent of the image's Moffat profile; none frees it.", metavar="VALUE"),
     Option("hst_fwhm", float, 0.085, FIT_BOTH, "Width of the reference's Moffat profile.", metavar="ARCSEC"),
     Option("hst_beta", float, 1.6, FIT_BOTH, "Exponent of the reference's Moffat profile.", metavar="VALUE"),
+    Option("antialias", None, True, FIT_BOTH, "Whether the reference was low-passed, as regridding does; images of a camera were not."),
     Option("min_scale", float, 0.0, FIT_IMAGE, "Lowest scale.", metavar="VALUE"),
     Option("init_dx", number, None, FIT_IMAGE, "First guess of the offset along x.", metavar="ARCSEC"),
     Option("init_dy", number, None, FIT_IMAGE, "First guess of the offset along y.", metavar="ARCSEC"),
@@ -110,7 +112,8 @@ class ImphotArgumentParser(argparse.ArgumentParser):
         for option in options_for(functions):
             known: dict[str, Any] = {"dest": option.name, "help": option.help.replace("%", "%%"), "default": option.default}
             if option.kind is None:
-                self.add_argument(f"--{option.name}", action="store_true", **known)
+                action = argparse.BooleanOptionalAction if option.default else "store_true"
+                self.add_argument(f"--{option.name}", action=action, **known)
             else:
                 many = {} if option.count == 1 else {"nargs": option.count}
                 self.add_argument(f"--{option.name}", type=option.kind, metavar=option.metavar, **many, **known)

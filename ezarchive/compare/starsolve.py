@@ -18,6 +18,11 @@ Floats = NDArray[np.float64]
 _STARTS = (1.5, 3.0, 6.0)
 """First FWHM, in pixels."""
 _MOST_BETA = 200.0
+_TRIED, _MOST = 12, 100
+"""Evaluations from each start, and from where the best of these has come to."""
+_ROUNDING = 1e-9
+_SIGNIFICANT = 5.0
+"""Flux over its error that is a star."""
 _START_BETA = 3.0
 
 
@@ -117,7 +122,8 @@ def solve(stamp: Stamp, profile: Profile, what: str) -> StarSolution:
     Raises
     ------
     CompareError
-        ``too_few_pixels``; ``no_star`` where the flux is not positive or the place leaves the stamp.
+        ``too_few_pixels``; ``no_star`` where the flux is not positive and five times its error, or the place leaves the
+        stamp; ``degenerate`` where the pixels do not determine the parameters.
 
     Notes
     -----
@@ -131,8 +137,9 @@ def solve(stamp: Stamp, profile: Profile, what: str) -> StarSolution:
             "too_few_pixels", f"{what}: the star must have more than {n_all} pixels that are not masked, found {len(stamp.values)}"
         )
     problem = _Problem(stamp, profile)
-    best = min((least_squares(**problem.arguments(start)) for start in problem.starts()), key=lambda found: found.cost)
-    return problem.solution(best.x, what)
+    tried = [least_squares(**problem.arguments(start, _TRIED)) for start in problem.starts()]
+    best = min(tried, key=lambda found: found.cost)
+    return problem.solution(least_squares(**problem.arguments(best.x, _MOST)).x, what)
 
 
 class _Problem:
@@ -162,13 +169,13 @@ class _Problem:
             guesses.append(min(tried, key=lambda guess: float((self.residual(guess) ** 2).sum())))
         return guesses
 
-    def arguments(self, start: Floats) -> dict[str, Any]:
+    def arguments(self, start: Floats, most: int) -> dict[str, Any]:
         """Return what `least_squares` is called with."""
         radius, step = self.stamp.radius, float(np.sqrt(self.stamp.pixels.area))
         limits = {"fwhm": (np.log(0.02 * step), np.log(6 * radius)), "beta": (np.log(0.02), np.log(_MOST_BETA - 1))}
         low, high = zip((-radius, radius), (-radius, radius), *(limits[name] for name in self.profile.free), strict=True)
         inner = np.clip(start, np.add(low, 1e-6), np.subtract(high, 1e-6))
-        settings = {"x_scale": "jac", "xtol": 1e-12, "ftol": 1e-14, "gtol": 1e-14, "max_nfev": 200}
+        settings = {"x_scale": "jac", "xtol": 1e-10, "ftol": 1e-13, "gtol": 1e-14, "max_nfev": most}
         return {"fun": self.residual, "x0": inner, "jac": self.jacobian, "bounds": (low, high), **settings}
 
     def shape(self, point: Floats) -> dict[str, float]:
@@ -201,15 +208,18 @@ class _Problem:
     def solution(self, point: Floats, what: str) -> StarSolution:
         """Return parameters and errors."""
         profile, slopes, _, (flux, bg), residual = self.at(point)
-        if not flux > 0 or not np.hypot(*point[:2]) < self.stamp.radius:
-            found = f"a flux of {flux:.4g} at {np.hypot(*point[:2]):.3g} arcsec from its place"
-            raise CompareError("no_star", f"{what}: must show a star within {self.stamp.radius:g} arcsec, found {found}")
+        told = f"{what}: must show a star within {self.stamp.radius:g} arcsec, found a flux of {flux:.4g}"
+        if not flux > _ROUNDING * np.abs(self.stamp.values).sum() or not np.hypot(*point[:2]) < self.stamp.radius:
+            raise CompareError("no_star", f"{told} at {np.hypot(*point[:2]):.3g} arcsec from its place")
         names = ("dx", "dy", *self.profile.free, "flux", "bg")
         jacobian = np.column_stack([slopes * flux, profile, np.ones_like(profile)]) * self.weight[:, None]
         covariance, expected = self.covariance(jacobian, what)
         rchi = float(residual @ residual) / expected
         known = self.stamp.variance is not None
         covariance = covariance * (max(rchi, 1.0) if known else rchi)
+        error = float(np.sqrt(covariance[-2, -2]))
+        if flux < _SIGNIFICANT * error:
+            raise CompareError("no_star", f"{told} +- {error:.2g}")
         values = np.array([point[0], point[1], *self.shape(point).values(), flux, bg])
         chi2 = float(residual @ residual) if known else None
         return StarSolution(names, values, covariance, residual / self.weight, chi2, rchi)

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from ezarchive.compare.bandpass import bandpass_image
 from ezarchive.compare.cube import flux_cube
 from ezarchive.compare.fluximage import FluxImage, flux_image, stem
 from ezarchive.compare.grid import grid_of
-from ezarchive.compare.hst import HstFilterInfo
 from ezarchive.compare.regrid import regrid_hst_like_muse
 from ezarchive.compare.rescale import rescale_hst_like_muse
 from ezarchive.errors import InputError
 
 Floats = NDArray[np.float64]
 
+_FILTERS = ("FILTER", "FILTNAM1", "FILTNAM2", "FILTER1", "FILTER2")
 _CUBE = re.compile(r"(datacube|cube)", re.IGNORECASE)
 
 
@@ -147,13 +148,19 @@ def read_curve(path: str | os.PathLike[str]) -> tuple[Floats, Floats]:
 
 def _label(image: FluxImage) -> str:
     """Return telescope and filter, for a file's name."""
-    told = [header.get("TELESCOP") for header in (image.primary, image.header)]
-    telescope = next((str(one).strip().lower() for one in told if str(one or "").strip()), "hst")
-    if telescope == "hst":
-        name: Any = HstFilterInfo(image).filter_name
-    else:
-        name = next((header["FILTER"] for header in (image.header, image.primary) if str(header.get("FILTER", "")).strip()), None)
-    return "_".join(re.sub(r"[^\w.+-]", "-", str(part).strip()) for part in (telescope, name or image.name))
+    headers = (image.header, image.primary)
+    told = (str(header.get("TELESCOP") or "").strip().lower() for header in headers)
+    parts = (next((one for one in told if one), "hst"), next(_filters(headers), image.name))
+    return "_".join(re.sub(r"[^\w.+-]", "-", part) for part in parts)
+
+
+def _filters(headers: tuple[fits.Header, ...]) -> Iterator[str]:
+    """Give the names of filters in headers, wheels that were left clear apart."""
+    for keyword in _FILTERS:
+        for header in headers:
+            name = header.get(keyword)
+            if isinstance(name, str) and name.strip() and not name.strip().upper().startswith("CLEAR"):
+                yield name.strip()
 
 
 def _image_name(cube: Path) -> str:

@@ -48,6 +48,8 @@ def test_the_table(folder):
 
 
 @pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(60)
 def test_every_value_with_its_error(folder, pair):
     words = ["--star", *pair.star, 2.5, "--regions", "none", "--fix-beta", "none"]
     told = run("fit-photometry", "reference.fits", "image.fits", *words, "-o", "fits.ecsv", "--verbose").stdout
@@ -73,6 +75,18 @@ def test_files_and_figures(folder, pair):
     run("fit-photometry", "reference.fits", "image.fits", *words)
     names = {path.name for path in (folder / "out").iterdir()}
     assert {"image_image_fit.png", "image_star_fit.png", "image_aligned.fits", "image_residual_fft.fits"} <= names
+
+
+@pytest.mark.truth
+def test_two_images_of_one_camera(folder):
+    """The reference was never low-passed: an image of a Gaussian against a sharper one of the same kind."""
+    options = {"shape": (90, 80), "seed": 8, "n_discs": 10, "n_stars": 2, "dx": 0.0, "dy": 0.0, "scale": 1.0, "bg": 0.0, "noise": 0.01}
+    for name, fwhm in (("sharp", 0.7), ("blurred", np.hypot(0.7, 0.8))):
+        image_pair(**options, fwhm=fwhm, beta=np.inf).write(folder / name)
+    words = ["sharp/image.fits", "blurred/image.fits", "--fix-beta", "200", "--hst-fwhm", "0.01", "--hst-beta", "4", "--format", "json"]
+    widths = [json.loads(run("fit-photometry", *words, *more).stdout)[0]["fwhm"]["value"] for more in ([], ["--no-antialias"])]
+    assert widths[1] == pytest.approx(0.8, abs=0.01)
+    assert abs(widths[0] - 0.8) > abs(widths[1] - 0.8)
 
 
 @pytest.mark.pure

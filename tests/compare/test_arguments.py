@@ -60,6 +60,8 @@ def test_defaults_of_the_command_line():
 def test_only_the_options_of_a_fit():
     options = ImphotArgumentParser(FIT_STAR, prog="mine").parse_args([])
     assert "fix_beta" in options and "taper" not in options
+    assert options.antialias
+    assert not ImphotArgumentParser(FIT_STAR, prog="mine").parse_args(["--no-antialias"]).antialias
 
 
 def test_options_may_be_a_mapping():

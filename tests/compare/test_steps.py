@@ -45,10 +45,12 @@ def test_names(made, tmp_path, monkeypatch):
     assert flux_image(path).unit.to_string() == "electron / s"
     copy = tmp_path / "nircam.fits"
     with fits.open(made / "fine.fits") as units:
-        units[0].header["TELESCOP"], units[0].header["FILTER"] = "JWST", "F200W"
+        header = units[0].header
+        header["TELESCOP"], header["FILTER"], header["BUNIT"] = "JWST", "F200W", "10**(-20)*erg/s/cm**2/Angstrom"
         units.writeto(copy)
-    (path,) = regrid_files(made / "image.fits", [copy], rescale=False)
-    assert str(path) == "jwst_F200W_for_image.fits"
+    for rescale in (False, True):
+        (path,) = regrid_files(made / "image.fits", [copy], rescale=rescale)
+        assert str(path) == "jwst_F200W_for_image.fits"
 
 
 @pytest.mark.pure
