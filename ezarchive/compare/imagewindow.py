@@ -11,6 +11,8 @@ Bools = NDArray[np.bool_]
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _NEAR = 1.5
+_SMOOTH = 1.0
+_SIGMAS = 3.0
 _KEPT = 0.5
 _GUARD_SHARE = 0.15
 
@@ -28,13 +30,19 @@ def segment_mask(data: Floats, mask: Bools) -> Bools:
     Returns
     -------
     ndarray of bool, shape (ny, nx)
-        True: sky. A grey opening and dilation by a flat cross of 3 x 3 pixels; what is below the median of that is sky, less one
-        pixel along its edge. It does not depend on scale or zero level of `data`.
+        True: sky. The data are smoothed, opened and dilated by a flat cross of 3 x 3 pixels; what is less than three sigma above the median
+        of that is sky, but for one pixel along its edge. Sigma is that of the pixels below the median. It does not depend on scale or zero
+        level of `data`. (To cut at the median itself would choose pixels by their noise, and with it a wrong background.)
     """
-    level = np.median(data[~mask]) if not mask.all() else 0.0
-    smooth = ndimage.grey_opening(np.where(mask, level, data), footprint=_CROSS)
-    smooth = ndimage.grey_dilation(smooth, footprint=_CROSS)
-    return ndimage.binary_erosion(smooth < np.median(smooth[~mask]) if not mask.all() else mask, _CROSS)
+    if mask.all():
+        return mask
+    level = np.median(data[~mask])
+    smooth = ndimage.gaussian_filter(np.where(mask, level, data), _SMOOTH)
+    smooth = ndimage.grey_dilation(ndimage.grey_opening(smooth, footprint=_CROSS), footprint=_CROSS)
+    level = np.median(smooth[~mask])
+    below = level - smooth[~mask]
+    sigma = 1.4826 * np.median(below[below >= 0])
+    return ndimage.binary_erosion(smooth < level + _SIGMAS * sigma, _CROSS)
 
 
 def shifted(mask: Bools, dy: int, dx: int, outside: bool = True) -> Bools:
