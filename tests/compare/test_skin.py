@@ -80,7 +80,7 @@ def test_regions_and_masks(both, pair, tmp_path):
     without = fit_image_photometry(*both, "notstar", fix_beta=2.5, star=star)
     assert everything - without.n_pixels == pytest.approx(np.pi * 15**2, rel=0.1)
     lines = ["fk5", f'-circle({star[0]:.9f}, {star[1]:.9f}, 3")']
-    assert fit_image_photometry(*both, lines, fix_beta=2.5).n_pixels == without.n_pixels
+    assert fit_image_photometry(*both, lines, fix_beta=2.5).n_pixels == pytest.approx(without.n_pixels, abs=3)
     mask = np.zeros(pair.image.shape, np.int16)
     mask[:, 100:] = 4
     half = fit_image_photometry(*both, fix_beta=2.5, extramask=mask)
