@@ -95,6 +95,12 @@ class HstFilterInfo:
         )
 
 
+def filter_name(hst: Any) -> str | None:
+    """Return the name of the filter that an image's headers tell of, in capitals and of any telescope; None where they tell of none."""
+    headers, _ = _headers(hst)
+    return str(hst).strip().upper() if headers is None else _filter_of(headers)
+
+
 def _photflam(abmag_zero: float, photplam: float) -> float:
     return 10 ** (-(abmag_zero + _AB_CONSTANT) / 2.5) / photplam**2
 

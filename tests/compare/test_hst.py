@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from ezarchive.compare.fluximage import FluxImage
-from ezarchive.compare.hst import FILTERS, HstFilterInfo
+from ezarchive.compare.hst import FILTERS, HstFilterInfo, filter_name
 from ezarchive.errors import InputError
 
 pytestmark = pytest.mark.pure
@@ -84,3 +84,9 @@ def test_files(tmp_path):
 def test_what_is_not_known(source, message):
     with pytest.raises(InputError, match=message):
         HstFilterInfo(source)
+
+
+def test_the_name_alone_needs_no_calibration():
+    assert filter_name(image({"FILTER": "f200w"})) == "F200W"
+    assert filter_name(image()) is None
+    assert filter_name("f606w") == "F606W"

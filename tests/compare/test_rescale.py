@@ -113,3 +113,11 @@ def test_files(tmp_path):
     made = rescale_hst_like_muse(path, muse().write(tmp_path / "m.fits"))
     np.testing.assert_allclose(made.data, 2 * F606W.photflam / 1e-20, rtol=1e-6)
     assert rescale_hst_like_muse(made.write(tmp_path / "again.fits"), muse()).data[0, 0] == pytest.approx(made.data[0, 0], rel=1e-6)
+
+
+def test_one_unit_for_both_needs_no_filter():
+    """Two images of brightness, of a telescope that the table does not know."""
+    made = rescale_hst_like_muse(hst(u.MJy / u.sr, FILTER="F200W"), muse(u.MJy / u.sr), inplace=False)
+    assert (made.data == 2).all()
+    bare = FluxImage(np.ones((3, 3)), unit=u.MJy / u.sr, name="j")
+    assert (rescale_hst_like_muse(bare, muse(u.MJy / u.sr)).data == 1).all()
