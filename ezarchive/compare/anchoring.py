@@ -222,7 +222,11 @@ class AnchoringStep:
         self.paths.marker.unlink(missing_ok=True)
         groups, others = plan.grouped(images, self.references)
         records: list[FitRecord] = []
-        anchored = self._internal(groups, self._external(groups, records), records)
+        team = pool.Team(self.procs)
+        try:
+            anchored = self._internal(groups, self._external(groups, records, team), records, team)
+        finally:
+            team.end()
         self.report = self._finished(images, others, anchored, records)
         for line in str(self.report).splitlines():
             log.info(line)
@@ -280,7 +284,7 @@ class AnchoringStep:
         first = {names[0].upper() for names in self.references.values()}
         return EXTERNAL if band.upper() in first else INTERNAL
 
-    def _external(self, groups: Sequence[plan.Group], records: list[FitRecord]) -> list[Anchored]:
+    def _external(self, groups: Sequence[plan.Group], records: list[FitRecord], team: pool.Team) -> list[Anchored]:
         """Compare reference bands with surveys, rank by rank, until each group has an image with a level."""
         anchored: list[Anchored] = []
         for rank in range(max((len(group.ranks) for group in groups), default=0)):
@@ -292,12 +296,14 @@ class AnchoringStep:
             tasks = [
                 AnchorTask(self.job, image, plan.surveys_of(image, self.surveys), prepare=self._prepares(image, groups)) for image in images
             ]
-            for task, found in self._run(tasks):
+            for task, found in self._run(tasks, team):
                 records += found
                 anchored += direct(task.target, found)
         return anchored
 
-    def _internal(self, groups: Sequence[plan.Group], anchored: list[Anchored], records: list[FitRecord]) -> list[Anchored]:
+    def _internal(
+        self, groups: Sequence[plan.Group], anchored: list[Anchored], records: list[FitRecord], team: pool.Team
+    ) -> list[Anchored]:
         """Compare the other images of each group with those that have a level."""
         levels = {one.image: one for one in anchored}
         tasks = []
@@ -305,7 +311,7 @@ class AnchoringStep:
             known = [image for image in group.images if image in levels]
             tasks += [AnchorTask(self.job, image, (), nearest(image, known)) for image in group.images if known and image not in levels]
         made = list(anchored)
-        for task, found in self._run(tasks):
+        for task, found in self._run(tasks, team):
             records += found
             made += chained(task.target, found, levels)
         return made
@@ -313,11 +319,11 @@ class AnchoringStep:
     def _prepares(self, image: BandImage, groups: Sequence[plan.Group]) -> bool:
         return any(image in group.images and len(group.images) > 1 for group in groups)
 
-    def _run(self, tasks: Iterable[AnchorTask]) -> Iterable[tuple[AnchorTask, tuple[FitRecord, ...]]]:
+    def _run(self, tasks: Iterable[AnchorTask], team: pool.Team) -> Iterable[tuple[AnchorTask, tuple[FitRecord, ...]]]:
         """Work through tasks, in their order; a process that dies costs its image only."""
         listed = list(tasks)
         found = {}
-        for task, result in pool.run(fit_image, listed, min(self.procs, max(len(listed), 1))):
+        for task, result in pool.run(fit_image, listed, min(self.procs, max(len(listed), 1)), team=team):
             if isinstance(result, EzarchiveError):
                 what = task.target
                 lost = FitRecord(

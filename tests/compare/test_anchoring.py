@@ -207,6 +207,8 @@ def second_tile(scene, name, extra):
 
 
 @pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_several_images_of_a_band_are_all_anchored(scene):
     tiles = {name: second_tile(scene, name, 0.5) for name in ("F770W", "F1000W")}
     step = step_of(scene, plots=True)
@@ -280,6 +282,7 @@ def test_backgrounds_are_left_out(scene):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_one_process_and_two_give_equal_bytes(original, tmp_path):
     made = []
     for procs in (1, 2):
@@ -470,6 +473,7 @@ AnchoringStep(**json.loads(sys.argv[1])).do_step()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_a_run_that_is_killed_is_finished_by_the_next(original, tmp_path):
     whole = moved(original, tmp_path / "whole")
     assert step_of(whole).do_step()
@@ -489,6 +493,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(original, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_a_worker_that_dies_costs_nothing(scene):
     """One of two processes is killed at work: what it was at is done again."""
     import threading
