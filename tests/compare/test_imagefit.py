@@ -237,7 +237,7 @@ def pulls(draws, names, *, skies=10, plan=None, known=True, **options):
 @pytest.mark.parametrize("free", [False, True])
 def test_errors_are_true_and_nothing_is_biased(free):
     names = ("scale", "bg", "dx", "dy", "fwhm", *(["beta"] if free else []))
-    found = pulls(150, names, **({} if free else {"fix_beta": 2.5}))
+    found = pulls(120, names, **({} if free else {"fix_beta": 2.5}))
     assert (np.abs(found.mean(axis=0)) < 0.3).all()
     assert (np.abs(found.std(axis=0) - 1) < 0.2).all()
 
@@ -250,9 +250,9 @@ def test_errors_are_true_and_nothing_is_biased(free):
     ids=["no variance", "faint", "moved", "segment"],
 )
 def test_errors_are_true_elsewhere(options):
-    found = pulls(100, ("scale", "dx", "dy", "fwhm"), fix_beta=2.5, **options)
-    assert (np.abs(found.mean(axis=0)) < 0.35).all()
-    assert (np.abs(found.std(axis=0) - 1) < 0.25).all()
+    found = pulls(60, ("scale", "dx", "dy", "fwhm"), fix_beta=2.5, **options)
+    assert (np.abs(found.mean(axis=0)) < 0.45).all()
+    assert (np.abs(found.std(axis=0) - 1) < 0.3).all()
 
 
 @pytest.mark.slow
