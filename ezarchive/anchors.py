@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezarchive import compare, driver
-from ezarchive.compare.anchortable import FAILED, AnchorReport, FitRecord, ImageRecord, record_key
+from ezarchive.compare.anchoring.table import FAILED, AnchorReport, FitRecord, ImageRecord, record_key
 from ezarchive.database import comparisons, runs
 from ezarchive.database.comparisons import NewAnchor
 from ezarchive.errors import InputError
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
-    from ezarchive.compare.anchoring import AnchoringStep
+    from ezarchive.compare.anchoring.step import AnchoringStep
 
 STAGE = "anchor"
 _NOT_RECIPE = ("target", "procs", "overwrite", "plots", "simplify_labels")

@@ -16,7 +16,7 @@ from astropy.table import Table
 from bench_compare import Effort, Row, at_most, clocks, most_seeds, peak, within
 
 from ezarchive import compare, simulate
-from ezarchive.compare.psfkernels import read_kernel
+from ezarchive.compare.anchoring.psfkernels import read_kernel
 from ezarchive.simulate import nebulae
 
 LIMITS = {

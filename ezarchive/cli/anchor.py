@@ -11,7 +11,7 @@ import click
 import ezarchive
 from ezarchive import compare
 from ezarchive.cli.common import boundary, cli
-from ezarchive.compare.anchortable import check_table_path, write_levels
+from ezarchive.compare.anchoring.table import check_table_path, write_levels
 
 
 @cli.command()

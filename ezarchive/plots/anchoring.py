@@ -38,7 +38,7 @@ def figure(
     Parameters
     ----------
     fit : OffsetFit
-        Of ``compare.offsets.fit_offset``.
+        Of ``compare.anchoring.offsets.fit_offset``.
     reference, image : array_like, shape (ny, nx)
         On the same pixels; pixels that are not finite in both are left out.
     coverage : array_like, shape (ny, nx), optional

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ezarchive.compare.offsets import fit_offset
+from ezarchive.compare.anchoring.offsets import fit_offset
 from ezarchive.errors import InputError
 from ezarchive.plots.anchoring import figure, save_anchoring
 

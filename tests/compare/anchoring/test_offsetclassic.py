@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ezarchive.compare.offsetclassic import classic_fit
+from ezarchive.compare.anchoring.offsetclassic import classic_fit
 from ezarchive.errors import CompareError
 
 

@@ -9,7 +9,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from ezarchive.compare.anchortable import (
+from ezarchive.compare.anchoring.offsets import fit_offset
+from ezarchive.compare.anchoring.table import (
     COLUMNS,
     AnchorReport,
     BandRecord,
@@ -22,7 +23,6 @@ from ezarchive.compare.anchortable import (
     write_levels,
     write_table,
 )
-from ezarchive.compare.offsets import fit_offset
 from ezarchive.errors import InputError
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ezarchive.compare.anchorfiles import BACKGROUND, AnchorPaths
-from ezarchive.compare.anchorpixels import sky_centre
-from ezarchive.compare.anchortable import ABSENT, FAILED, FLAGGED, OK, BandRecord, FitRecord, FitRecordKey, ImageRecord, record_key
-from ezarchive.compare.anchorwork import BandImage
-from ezarchive.compare.offsets import chain_offset
+from ezarchive.compare.anchoring.files import BACKGROUND, AnchorPaths
+from ezarchive.compare.anchoring.offsets import chain_offset
+from ezarchive.compare.anchoring.pixels import sky_centre
+from ezarchive.compare.anchoring.table import ABSENT, FAILED, FLAGGED, OK, BandRecord, FitRecord, FitRecordKey, ImageRecord, record_key
+from ezarchive.compare.anchoring.work import BandImage
 
 _WORST = (OK, FLAGGED, FAILED)
 

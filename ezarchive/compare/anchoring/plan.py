@@ -13,9 +13,9 @@ from typing import Any
 import astropy.units as u
 from astropy.table import QTable
 
-from ezarchive.compare.anchorfiles import AnchorPaths, resolution_of
-from ezarchive.compare.anchortable import VERSION
-from ezarchive.compare.anchorwork import AnchorJob, BandImage, image_instrument, resolution_kernel
+from ezarchive.compare.anchoring.files import AnchorPaths, resolution_of
+from ezarchive.compare.anchoring.table import VERSION
+from ezarchive.compare.anchoring.work import AnchorJob, BandImage, image_instrument, resolution_kernel
 from ezarchive.errors import CompareError, FrameError, InputError
 from ezarchive.files import make_folder, temporary_name
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ezarchive.compare.dynamicrange import dynamic_range
-from ezarchive.compare.offsetfit import FEWEST_BINS, OffsetBins, OffsetFit
-from ezarchive.compare.offsetline import published_line
+from ezarchive.compare.anchoring.dynamicrange import dynamic_range
+from ezarchive.compare.anchoring.offsetfit import FEWEST_BINS, OffsetBins, OffsetFit
+from ezarchive.compare.anchoring.offsetline import published_line
 from ezarchive.errors import CompareError
 
 Floats = NDArray[np.float64]

@@ -20,7 +20,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ezarchive.compare import AnchoringStep
-from ezarchive.compare.anchortable import COLUMNS
+from ezarchive.compare.anchoring.table import COLUMNS
 from ezarchive.errors import FrameError, InputError
 from ezarchive.simulate.nebulae import BANDS, NebulaBand
 
@@ -433,12 +433,10 @@ def test_an_output_folder_that_cannot_be_written_stops_before_anything(scene):
 
 
 def test_a_full_disk_leaves_no_half_written_image(scene, monkeypatch):
-    from ezarchive.compare import anchoring
-
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(anchoring, "write_anchored", full)
+    monkeypatch.setattr("ezarchive.compare.anchoring.step.write_anchored", full)
     with pytest.raises(OSError, match="No space left"):
         step_of(scene).do_step()
     assert not list(scene.data.rglob("*anchor.fits"))

@@ -8,7 +8,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ezarchive.compare.psfkernels import (
+from ezarchive.compare.anchoring.psfkernels import (
     FWHM_OF_SIGMA,
     PsfKernel,
     check_kernel,

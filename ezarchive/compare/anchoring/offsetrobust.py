@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ezarchive.compare.dynamicrange import dynamic_range
-from ezarchive.compare.offsetcells import Cells
-from ezarchive.compare.offsetfit import FEWEST_BINS, OffsetBins, OffsetFit
-from ezarchive.compare.offsetline import huber_line
-from ezarchive.compare.psfkernels import FWHM_OF_SIGMA
+from ezarchive.compare.anchoring.dynamicrange import dynamic_range
+from ezarchive.compare.anchoring.offsetcells import Cells
+from ezarchive.compare.anchoring.offsetfit import FEWEST_BINS, OffsetBins, OffsetFit
+from ezarchive.compare.anchoring.offsetline import huber_line
+from ezarchive.compare.anchoring.psfkernels import FWHM_OF_SIGMA
 from ezarchive.errors import CompareError, InputError
 
 Floats = NDArray[np.float64]

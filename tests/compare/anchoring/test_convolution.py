@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.signal import fftconvolve
 
 from ezarchive.compare import convolve_to
-from ezarchive.compare.psfkernels import PsfKernel, gaussian_to_gaussian, read_kernel
+from ezarchive.compare.anchoring.psfkernels import PsfKernel, gaussian_to_gaussian, read_kernel
 from ezarchive.errors import CompareError, InputError
 from ezarchive.simulate.nebulae import NebulaPlan, band_image, gaussian_kernel, write_kernel
 
@@ -208,8 +208,8 @@ def test_an_image_without_pixels(value):
 SPEED = """
 import json, resource, time
 import numpy as np
-from ezarchive.compare.convolution import convolve_to
-from ezarchive.compare.psfkernels import gaussian_to_gaussian
+from ezarchive.compare.anchoring.convolution import convolve_to
+from ezarchive.compare.anchoring.psfkernels import gaussian_to_gaussian
 data = np.random.default_rng(0).normal(5, 1, (4000, 4000)).astype(np.float32)
 data[:100] = 0
 kernel = gaussian_to_gaussian(0.269, 4.0, 0.11)

@@ -10,8 +10,8 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from ezarchive import sky
-from ezarchive.compare.offsets import OffsetFit, fit_offset
-from ezarchive.compare.reprojection import reproject_to
+from ezarchive.compare.anchoring.offsets import OffsetFit, fit_offset
+from ezarchive.compare.anchoring.reprojection import reproject_to
 from ezarchive.errors import InputError
 
 Floats = NDArray[np.float64]

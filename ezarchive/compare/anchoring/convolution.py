@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
-from ezarchive.compare.psfkernels import PsfKernel, check_kernel, resample_kernel
+from ezarchive.compare.anchoring.psfkernels import PsfKernel, check_kernel, resample_kernel
 from ezarchive.errors import CompareError, InputError
 
 Floats = NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ezarchive.compare.offsetcells import cell_side, gathered
+from ezarchive.compare.anchoring.offsetcells import cell_side, gathered
 from ezarchive.errors import CompareError
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ezarchive.compare.offsetcells import cell_side, gathered
-from ezarchive.compare.offsetclassic import CLASSIC_RANGE, CLASSIC_RANGE_W3, classic_fit, classic_range
-from ezarchive.compare.offsetfit import OffsetBins, OffsetFit, chain_offset
-from ezarchive.compare.offsetrobust import robust_fit
+from ezarchive.compare.anchoring.offsetcells import cell_side, gathered
+from ezarchive.compare.anchoring.offsetclassic import CLASSIC_RANGE, CLASSIC_RANGE_W3, classic_fit, classic_range
+from ezarchive.compare.anchoring.offsetfit import OffsetBins, OffsetFit, chain_offset
+from ezarchive.compare.anchoring.offsetrobust import robust_fit
 from ezarchive.errors import CompareError, InputError
 
 __all__ = ["CLASSIC_RANGE", "CLASSIC_RANGE_W3", "OffsetBins", "OffsetFit", "chain_offset", "classic_range", "fit_offset"]

@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ezarchive.compare.anchoring import AnchoringStep
-from ezarchive.compare.anchorplan import names_of
+from ezarchive.compare.anchoring.plan import names_of
+from ezarchive.compare.anchoring.step import AnchoringStep
 from ezarchive.errors import FrameError, InputError, UnknownNameError
 
 _FOLDERS = ("in_dir", "ref_dir", "kernel_dir", "galaxy_table")

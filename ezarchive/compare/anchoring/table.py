@@ -15,7 +15,7 @@ from ezarchive.errors import InputError
 from ezarchive.files import atomic_write
 
 if TYPE_CHECKING:
-    from ezarchive.compare.offsets import OffsetFit
+    from ezarchive.compare.anchoring.offsets import OffsetFit
 
 VERSION = "1"
 """Of the method: it is part of what convolved images are kept by, and stands in anchored ones (ANCHVER)."""

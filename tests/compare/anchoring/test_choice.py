@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ezarchive.compare.anchorchoice import chained, direct, failed_bands, nearest
-from ezarchive.compare.anchorfiles import AnchorPaths
-from ezarchive.compare.anchortable import FitRecord, ImageRecord, record_key
-from ezarchive.compare.anchorwork import BandImage
-from ezarchive.compare.offsets import fit_offset
+from ezarchive.compare.anchoring.choice import chained, direct, failed_bands, nearest
+from ezarchive.compare.anchoring.files import AnchorPaths
+from ezarchive.compare.anchoring.offsets import fit_offset
+from ezarchive.compare.anchoring.table import FitRecord, ImageRecord, record_key
+from ezarchive.compare.anchoring.work import BandImage
 
 RED, BLUE = BandImage("F1W", Path("red.fits")), BandImage("F2W", Path("blue.fits"))
 

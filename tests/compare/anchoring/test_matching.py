@@ -10,10 +10,10 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from ezarchive.compare.anchorfit import Level, anchor_fit, match_levels
-from ezarchive.compare.convolution import convolve_to
-from ezarchive.compare.offsets import chain_offset, classic_range
-from ezarchive.compare.psfkernels import gaussian_to_gaussian, read_kernel
+from ezarchive.compare.anchoring.convolution import convolve_to
+from ezarchive.compare.anchoring.matching import Level, anchor_fit, match_levels
+from ezarchive.compare.anchoring.offsets import chain_offset, classic_range
+from ezarchive.compare.anchoring.psfkernels import gaussian_to_gaussian, read_kernel
 from ezarchive.errors import CompareError, InputError
 from ezarchive.simulate.nebulae import BANDS, COMMON_BAND, SURVEYS, NebulaPlan, band_image, survey_image
 

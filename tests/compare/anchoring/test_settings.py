@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ezarchive.compare.anchorconfig import read_config
+from ezarchive.compare.anchoring.settings import read_config
 from ezarchive.errors import FrameError, InputError, UnknownNameError
 
 CONFIG = """

@@ -11,17 +11,26 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from ezarchive.compare.anchorfiles import AnchorPaths, band_key, label_of, resolution_of
-from ezarchive.compare.anchorfit import Level, anchor_fit
-from ezarchive.compare.anchorpixels import Pixels, Smoothed, cache_key, image_shape, read_error, read_pixels, read_smoothed, write_smoothed
-from ezarchive.compare.anchortable import EXTERNAL, INTERNAL, VERSION, FitRecord
-from ezarchive.compare.convolution import convolve_to
+from ezarchive.compare.anchoring.convolution import convolve_to
+from ezarchive.compare.anchoring.dynamicrange import Galaxy, galaxy_region
+from ezarchive.compare.anchoring.files import AnchorPaths, band_key, label_of, resolution_of
+from ezarchive.compare.anchoring.levels import level_factor
+from ezarchive.compare.anchoring.matching import Level, anchor_fit
+from ezarchive.compare.anchoring.offsets import classic_range
+from ezarchive.compare.anchoring.pixels import (
+    Pixels,
+    Smoothed,
+    cache_key,
+    image_shape,
+    read_error,
+    read_pixels,
+    read_smoothed,
+    write_smoothed,
+)
+from ezarchive.compare.anchoring.psfkernels import FWHM_OF_SIGMA, gaussian_to_gaussian, read_kernel, resample_kernel, resolution_fwhm
+from ezarchive.compare.anchoring.table import EXTERNAL, INTERNAL, VERSION, FitRecord
 from ezarchive.compare.ds9regions import region_mask
-from ezarchive.compare.dynamicrange import Galaxy, galaxy_region
 from ezarchive.compare.fluximage import read_flux_image
-from ezarchive.compare.levels import level_factor
-from ezarchive.compare.offsets import classic_range
-from ezarchive.compare.psfkernels import FWHM_OF_SIGMA, gaussian_to_gaussian, read_kernel, resample_kernel, resolution_fwhm
 from ezarchive.errors import CompareError, FrameError, InputError
 from ezarchive.files import sha256_file
 from ezarchive.plots.anchoring import save_anchoring

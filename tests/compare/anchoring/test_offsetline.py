@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ezarchive.compare.offsetline import huber_line, line, published_line
+from ezarchive.compare.anchoring.offsetline import huber_line, line, published_line
 
 
 @pytest.mark.pure

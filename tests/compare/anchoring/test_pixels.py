@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from ezarchive.compare.anchorpixels import (
+from ezarchive.compare.anchoring.pixels import (
     Smoothed,
     cache_key,
     image_shape,

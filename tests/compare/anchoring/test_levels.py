@@ -5,7 +5,7 @@ from __future__ import annotations
 import astropy.units as u
 import pytest
 
-from ezarchive.compare.levels import level_factor
+from ezarchive.compare.anchoring.levels import level_factor
 from ezarchive.errors import CompareError
 
 ARCSEC2 = float((u.arcsec**2).to(u.sr))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ezarchive.compare import anchorplan as plan
-from ezarchive.compare.anchorfiles import AnchorPaths
-from ezarchive.compare.anchorwork import AnchorJob, BandImage
+from ezarchive.compare.anchoring import plan
+from ezarchive.compare.anchoring.files import AnchorPaths
+from ezarchive.compare.anchoring.work import AnchorJob, BandImage
 from ezarchive.errors import FrameError, InputError
 
 

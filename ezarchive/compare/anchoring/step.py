@@ -17,11 +17,12 @@ import numpy as np
 from astropy.table import QTable
 
 from ezarchive import pool
-from ezarchive.compare import anchorplan as plan
-from ezarchive.compare.anchorchoice import Anchored, chained, direct, failed_bands, nearest
-from ezarchive.compare.anchorfiles import AnchorPaths
-from ezarchive.compare.anchorpixels import write_anchored
-from ezarchive.compare.anchortable import (
+from ezarchive.compare.anchoring import plan
+from ezarchive.compare.anchoring.choice import Anchored, chained, direct, failed_bands, nearest
+from ezarchive.compare.anchoring.dynamicrange import read_galaxy_table
+from ezarchive.compare.anchoring.files import AnchorPaths
+from ezarchive.compare.anchoring.pixels import write_anchored
+from ezarchive.compare.anchoring.table import (
     EXTERNAL,
     FAILED,
     INTERNAL,
@@ -33,8 +34,7 @@ from ezarchive.compare.anchortable import (
     fit_table,
     write_table,
 )
-from ezarchive.compare.anchorwork import AnchorJob, AnchorTask, BandImage, fit_image
-from ezarchive.compare.dynamicrange import read_galaxy_table
+from ezarchive.compare.anchoring.work import AnchorJob, AnchorTask, BandImage, fit_image
 from ezarchive.errors import EzarchiveError, FrameError, InputError
 from ezarchive.files import atomic_write, sync_files
 

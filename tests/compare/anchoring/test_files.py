@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ezarchive.compare.anchorfiles import AnchorPaths, band_key, label_of, resolution_of
+from ezarchive.compare.anchoring.files import AnchorPaths, band_key, label_of, resolution_of
 from ezarchive.errors import InputError
 
 

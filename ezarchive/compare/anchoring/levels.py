@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import astropy.units as u
 
-from ezarchive.compare.psfkernels import both_steps
+from ezarchive.compare.anchoring.psfkernels import both_steps
 from ezarchive.errors import CompareError
 
 

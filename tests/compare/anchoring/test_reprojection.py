@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from reproject import reproject_interp
 
 from ezarchive import sky
-from ezarchive.compare.reprojection import reproject_to
+from ezarchive.compare.anchoring.reprojection import reproject_to
 from ezarchive.errors import CompareError, InputError
 
 

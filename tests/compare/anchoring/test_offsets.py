@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from ezarchive.compare import fit_offset
-from ezarchive.compare.offsets import CLASSIC_RANGE, CLASSIC_RANGE_W3, chain_offset, classic_range
-from ezarchive.compare.psfkernels import FWHM_OF_SIGMA
+from ezarchive.compare.anchoring.offsets import CLASSIC_RANGE, CLASSIC_RANGE_W3, chain_offset, classic_range
+from ezarchive.compare.anchoring.psfkernels import FWHM_OF_SIGMA
 from ezarchive.errors import CompareError, InputError
 
 

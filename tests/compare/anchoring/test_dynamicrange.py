@@ -8,7 +8,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
-from ezarchive.compare.dynamicrange import Galaxy, dynamic_range, galaxy_radius, galaxy_region, read_galaxy_table
+from ezarchive.compare.anchoring.dynamicrange import Galaxy, dynamic_range, galaxy_radius, galaxy_region, read_galaxy_table
 from ezarchive.errors import CompareError, FrameError, InputError
 
 TABLE = """# a comment

@@ -9,7 +9,7 @@ import pytest
 from anchorscenes import shift, small_scene, step_of
 from astropy.io import fits
 
-from ezarchive.compare.anchorwork import (
+from ezarchive.compare.anchoring.work import (
     AnchorTask,
     BandImage,
     beam_of,
