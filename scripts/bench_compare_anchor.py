@@ -16,7 +16,6 @@ from astropy.table import Table
 from bench_compare import Effort, Row, at_most, clocks, most_seeds, peak, within
 
 from ezarchive import compare, simulate
-from ezarchive.compare.anchoring.psfkernels import read_kernel
 from ezarchive.simulate import nebulae
 
 LIMITS = {
@@ -156,7 +155,7 @@ def small(effort: Effort) -> list[Row]:
 def kernels(effort: Effort) -> list[Row]:
     """Convolve with an elongated kernel, and a galaxy with round ones, against what is known analytically."""
     scene = simulate.elongated_scene()
-    kernel = read_kernel(nebulae.write_kernel(effort.folder / "long.fits", scene.kernel, scene.kernel_pixel))
+    kernel = compare.read_kernel(nebulae.write_kernel(effort.folder / "long.fits", scene.kernel, scene.kernel_pixel))
     made = compare.convolve_to(scene.image, kernel, step=scene.pixel).data
     major, minor, angle = simulate.elongated.second_moments(np.nan_to_num(made - np.nanmin(made)))
     rows = [
@@ -168,7 +167,7 @@ def kernels(effort: Effort) -> list[Row]:
     data, pixel = nebulae.band_image(plan, "F770W").data, 0.110
     for fwhm, own in ((4.0, pixel), (0.674, pixel / 4)):
         path = nebulae.write_kernel(effort.folder / "round.fits", nebulae.gaussian_kernel(0.269, fwhm, own), own)
-        found = compare.convolve_to(data, read_kernel(path), step=pixel)
+        found = compare.convolve_to(data, compare.read_kernel(path), step=pixel)
         truth = nebulae.band_image(plan, "F770W", fwhm=fwhm).data
         for limit, least in ((1e-4, 0.99999), (2e-3, 0.999), (2e-2, 0.98)):
             good = (found.coverage > least) & np.isfinite(found.data) & (truth != 0)
