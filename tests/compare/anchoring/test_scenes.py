@@ -15,7 +15,7 @@ from anchorscenes import anchored, applied
 from ezarchive.compare import AnchoringStep
 from ezarchive.simulate.nebulae import nebula_scene
 
-TOOL = Path(__file__).resolve().parents[3] / "shared" / "tools" / "anchor_scene.py"
+TOOL = Path(__file__).resolve().parents[4] / "shared" / "tools" / "anchor_scene.py"
 SURVEYS = {"miri": ["irac4_atgauss4", "w3_atgauss15"], "nircam": ["irac1_atgauss4", "w1_atgauss7p5"]}
 LINEAR = {
     "F770W": 0.012, "F1000W": 0.008, "F1130W": 0.015, "F2100W": 0.012, "F300M": 0.003, "F335M": 0.003, "F360M": 0.003, "F200W": 0.003

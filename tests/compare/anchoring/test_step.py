@@ -477,7 +477,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(original, tmp_path):
     assert step_of(whole).do_step()
     scene = moved(original, tmp_path / "killed")
     values = json.dumps(arguments(scene), default=str)
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     process = subprocess.Popen([sys.executable, "-c", KILL, values, root], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(scene.data.rglob("*_at*.fits")) and time.monotonic() < deadline and process.poll() is None:
