@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ezarchive import columns, flags
-from ezarchive.catalogs import views
+from ezarchive.catalogs import compared, views
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data_layout.md"
 TABLES = {
@@ -23,6 +23,8 @@ TABLES = {
     "ellipse_annulus": columns.ELLIPSE_ANNULUS,
     "calibrated": (*columns.calibrated("AUTO"), *columns.calibrated("APER")),
     "zero_points": views.ZERO_POINTS_SCHEMA,
+    "image_fits": compared.IMAGE_FITS_SCHEMA,
+    "anchors": compared.ANCHORS_SCHEMA,
     "light_curve": columns.LIGHT_CURVE,
     "store": columns.STORE,
     "object": columns.OBJECT,
