@@ -29,7 +29,7 @@ _JWST_DO_NOT_USE = 1
 _SUFFIXES = (".fits.gz", ".fits.fz", ".fits", ".fit", ".fts")
 
 
-@dataclass
+@dataclass(repr=False)
 class FluxImage:
     """An image whose pixels are fluxes, with what is known of their noise.
 
@@ -79,6 +79,11 @@ class FluxImage:
             self.variance = _plane("variance", self.variance, np.float64, self.data.shape)
             if (self.variance[~bad] < 0).any():
                 raise InputError(f"variance: must not be negative, found {self.variance[~bad].min():g}")
+
+    def __repr__(self) -> str:
+        unit = "unknown unit" if self.unit is None else self.unit.to_string()
+        noise = "no variance" if self.variance is None else "variance"
+        return f"FluxImage({self.name!r}, {self.shape[0]} x {self.shape[1]}, {unit}, {noise}, {int(self.mask.sum())} masked)"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -189,7 +194,7 @@ def flux_image(source: Any, name: str = "image") -> FluxImage:
 def read_flux_image(path: str | os.PathLike[str], hdu: int | None = None) -> FluxImage:
     """Read an image file (see `flux_image`); `hdu` says which of its images, by default DATA, SCI or the first."""
     path = Path(path)
-    return _read(path, _data_hdu(path) if hdu is None else hdu)
+    return _read(path, data_hdu(path) if hdu is None else hdu)
 
 
 def unit_of(header: fits.Header) -> u.UnitBase | None:
@@ -207,6 +212,48 @@ def unit_of(header: fits.Header) -> u.UnitBase | None:
     return None
 
 
+def quality_mask(quality: np.ndarray, primary: fits.Header) -> np.ndarray:
+    """Return where the DQ plane of a file says that a pixel must not be used.
+
+    Parameters
+    ----------
+    quality : ndarray
+        Bits; NaN counts as set.
+    primary : Header
+        Of the file's first HDU.
+
+    Returns
+    -------
+    ndarray of bool
+        True where it is not 0; of JWST, where its first bit (DO_NOT_USE) is set.
+    """
+    bits = np.nan_to_num(quality, nan=1.0).astype(np.int64)
+    return (bits & _JWST_DO_NOT_USE if str(primary.get("TELESCOP")).strip() == "JWST" else bits) != 0
+
+
+def data_hdu(path: Path) -> int:
+    """Return the number of the HDU whose pixels are read of a file: DATA, SCI or the first image.
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be read or holds no image.
+    """
+    with _opened(path) as units:
+        planes = [k for k, unit in enumerate(units) if _is_plane(unit)]
+        named = [k for k in planes if units[k].name.upper() in DATA_NAMES]
+    if not planes:
+        raise FrameError("no_image", f"{path}: must hold a 2-D image, found none in its {len(units)} HDUs")
+    return (named or planes)[0]
+
+
+def siblings_of(path: Path, hdu: int) -> dict[str, int]:
+    """Return the numbers of the other images of the same version (EXTVER) by their names."""
+    with _opened(path) as units:
+        planes = [(k, unit) for k, unit in enumerate(units) if _is_plane(unit) and k != hdu % len(units)]
+        return {unit.name.upper(): k for k, unit in planes if unit.ver == units[hdu].ver}
+
+
 def stem(path: Path) -> str:
     """Return the name of a FITS file without its suffix."""
     lowered = path.name.lower()
@@ -215,21 +262,17 @@ def stem(path: Path) -> str:
 
 def _read(path: Path, hdu: int, image: Image | None = None) -> FluxImage:
     image = Image(path, hdu) if image is None else image
-    siblings = _siblings(path, hdu)
+    siblings = siblings_of(path, hdu)
     variance = _sibling(path, siblings, VARIANCE_NAMES)
     if variance is None:
         error = _sibling(path, siblings, ERROR_NAMES)
         variance = None if error is None else error.astype(float) ** 2
     quality = _sibling(path, siblings, (QUALITY_NAME,))
     primary = Image(path, 0).header.copy()
-    mask = None
-    if quality is not None:
-        bits = np.nan_to_num(quality, nan=1.0).astype(np.int64)
-        mask = (bits & _JWST_DO_NOT_USE if str(primary.get("TELESCOP")).strip() == "JWST" else bits) != 0
     return FluxImage(
         image.load(),
         variance=variance,
-        mask=mask,
+        mask=None if quality is None else quality_mask(quality, primary),
         wcs=image.wcs,
         unit=unit_of(image.header) or unit_of(primary),
         header=image.header.copy(),
@@ -242,22 +285,6 @@ def _read(path: Path, hdu: int, image: Image | None = None) -> FluxImage:
 def _sibling(path: Path, siblings: dict[str, int], names: tuple[str, ...]) -> np.ndarray | None:
     found = next((siblings[name] for name in names if name in siblings), None)
     return None if found is None else Image(path, found).load()
-
-
-def _siblings(path: Path, hdu: int) -> dict[str, int]:
-    """Return the other images of the same version (EXTVER) by their names."""
-    with _opened(path) as units:
-        planes = [(k, unit) for k, unit in enumerate(units) if _is_plane(unit) and k != hdu % len(units)]
-        return {unit.name.upper(): k for k, unit in planes if unit.ver == units[hdu].ver}
-
-
-def _data_hdu(path: Path) -> int:
-    with _opened(path) as units:
-        planes = [k for k, unit in enumerate(units) if _is_plane(unit)]
-        named = [k for k in planes if units[k].name.upper() in DATA_NAMES]
-    if not planes:
-        raise FrameError("no_image", f"{path}: must hold a 2-D image, found none in its {len(units)} HDUs")
-    return (named or planes)[0]
 
 
 def _is_plane(unit: Any) -> bool:

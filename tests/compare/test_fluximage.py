@@ -51,6 +51,7 @@ def test_a_file_gives_data_variance_mask_unit_and_name(tmp_path):
     assert (np.argwhere(found.mask) == [[0, 0], [2, 3]]).all()
     assert found.unit == u.Unit("1e-20 erg s-1 cm-2 Angstrom-1")
     np.testing.assert_allclose(found.step, (0.2, 0.2), rtol=1e-6)
+    assert repr(found) == "FluxImage('udf04', 7 x 9, 1e-20 erg / (Angstrom s cm2), variance, 2 masked)"
 
 
 def test_errors_are_squared_and_jwst_knows_bits_that_do_no_harm(tmp_path):
