@@ -17,10 +17,9 @@ from astropy.io import fits
 from astropy.nddata import NDData, VarianceUncertainty
 from astropy.wcs import WCS, WcsError
 
-from ezarchive.compare.fluximage import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, stem, unit_of
+from ezarchive.compare.fluximage import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, quality_mask, stem, unit_of
 from ezarchive.errors import FrameError, InputError
 
-_DO_NOT_USE = 1
 _WAVES = ("WAVE", "AWAV")
 _PLAIN = ("", "LINEAR", "LAMBDA", "WAVELENGTH")
 _TABLE = "TAB"
@@ -103,10 +102,7 @@ class FluxCube:
                 yield _plane(parts["data"], variance, self._bad(parts.get("quality")))
 
     def _bad(self, quality: np.ndarray | None) -> np.ndarray | None:
-        if quality is None:
-            return None
-        bits = np.nan_to_num(quality, nan=1.0).astype(np.int64)
-        return (bits & _DO_NOT_USE if str(self.primary.get("TELESCOP")).strip() == "JWST" else bits) != 0
+        return None if quality is None else quality_mask(quality, self.primary)
 
     def edges(self, unit: u.UnitBase | None) -> np.ndarray:
         """Return the limits of the channels.
@@ -246,6 +242,9 @@ def _wavelengths(cube: FluxCube, numbers: np.ndarray, unit: u.UnitBase) -> np.nd
             f"{cube.name}: must have a spectral axis of wavelengths (CTYPE3 WAVE or AWAV, or FREQ), found CTYPE3 {ctype!r} with unit "
             f"{given.to_string() or 'none'!r}; or give channel numbers (unit_wave=None)"
         )
+    if "-" not in ctype and _counts_logarithms(cube):
+        own = _own_unit(cube)
+        found, given = 10.0 ** (found * given).to_value(own), own
     try:
         limits = (found * given).to_value(unit, u.spectral())
     except u.UnitConversionError as err:
@@ -254,6 +253,16 @@ def _wavelengths(cube: FluxCube, numbers: np.ndarray, unit: u.UnitBase) -> np.nd
     if not (np.isfinite(limits).all() and (np.all(step > 0) or np.all(step < 0))):
         raise InputError(f"{cube.name}: the wavelengths of the channels must rise or fall, found CTYPE3 {ctype!r} where they do not")
     return limits
+
+
+def _counts_logarithms(cube: FluxCube) -> bool:
+    """Say whether the third axis counts decadic logarithms of wavelengths: DC-FLAG 1 of IRAF, which CTYPE3 says nothing of."""
+    return 1 in (header.get("DC-FLAG") for header in (cube.header, cube.primary))
+
+
+def _own_unit(cube: FluxCube) -> u.UnitBase:
+    """Return the unit that the header names for the third axis, which a WCS may have turned to metres."""
+    return u.Unit(str(cube.header["CUNIT3"]).strip())
 
 
 def _third_axis(cube: FluxCube, numbers: np.ndarray) -> tuple[np.ndarray, u.UnitBase]:

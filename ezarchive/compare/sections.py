@@ -13,8 +13,18 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from ezarchive.compare import fluximage
-from ezarchive.compare.fluximage import FluxImage, flux_image
+from ezarchive.compare.fluximage import (
+    ERROR_NAMES,
+    QUALITY_NAME,
+    VARIANCE_NAMES,
+    FluxImage,
+    data_hdu,
+    flux_image,
+    quality_mask,
+    siblings_of,
+    stem,
+    unit_of,
+)
 from ezarchive.compare.resample import Piece, Source
 from ezarchive.images.image import Image
 
@@ -75,27 +85,26 @@ def sections(source: Any, name: str = "image") -> Sections:
 
 
 def _of_file(path: Path) -> Sections:
-    hdu = fluximage._data_hdu(path)
-    siblings = fluximage._siblings(path, hdu)
-    names = fluximage.VARIANCE_NAMES, fluximage.ERROR_NAMES, (fluximage.QUALITY_NAME,)
+    hdu = data_hdu(path)
+    siblings = siblings_of(path, hdu)
+    names = VARIANCE_NAMES, ERROR_NAMES, (QUALITY_NAME,)
     data, (variance, error, quality) = Image(path, hdu), (_part(path, siblings, some) for some in names)
     primary = Image(path, 0).header.copy()
-    harmful = fluximage._JWST_DO_NOT_USE if str(primary.get("TELESCOP")).strip() == "JWST" else ~0
 
     def read(y0: int, y1: int, x0: int, x1: int) -> Piece:
         place = slice(y0, y1), slice(x0, x1)
         pixels = np.array(data.cut(*place), np.float64)
         bad = ~np.isfinite(pixels)
         if quality is not None:
-            bad |= (np.nan_to_num(quality.cut(*place), nan=1.0).astype(np.int64) & harmful) != 0
+            bad |= quality_mask(quality.cut(*place), primary)
         if variance is not None:
             return Piece(pixels, bad, np.array(variance.cut(*place), np.float64))
         return Piece(pixels, bad, None if error is None else np.array(error.cut(*place), np.float64) ** 2)
 
     header = data.header.copy()
-    unit = fluximage.unit_of(header) or fluximage.unit_of(primary)
+    unit = unit_of(header) or unit_of(primary)
     has_variance = variance is not None or error is not None
-    return Sections(data.shape, data.wcs, unit, header, primary, path, fluximage.stem(path), has_variance, read)
+    return Sections(data.shape, data.wcs, unit, header, primary, path, stem(path), has_variance, read)
 
 
 def _part(path: Path, siblings: dict[str, int], names: tuple[str, ...]) -> Image | None:

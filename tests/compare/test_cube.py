@@ -15,6 +15,7 @@ from ezarchive.simulate.pairs import tangent_wcs
 pytestmark = pytest.mark.pure
 SHAPE = (11, 6, 7)
 LIGHT = 2.99792458e18
+LOGARITHMS = {"CUNIT3": "Angstrom", "CRVAL3": 3.6, "CRPIX3": 1.0, "CDELT3": 1e-4, "DC-FLAG": 1}
 LINEAR = {"CTYPE3": "AWAV", "CUNIT3": "Angstrom", "CRVAL3": 4750.0, "CRPIX3": 1.0, "CDELT3": 1.25}
 
 
@@ -118,6 +119,11 @@ def test_arrays_and_nddata():
             4000 * np.exp(-0.5e-3),
             4000 * np.exp(10.5e-3),
         ),
+        (LOGARITHMS | {"CTYPE3": "LINEAR"}, 10**3.59995, 10**3.60105),
+        (LOGARITHMS | {"CTYPE3": "AWAV"}, 10**3.59995, 10**3.60105),
+        (LOGARITHMS, 10**3.59995, 10**3.60105),
+        (LINEAR | {"DC-FLAG": 0}, 4749.375, 4763.125),
+        (LINEAR | {"CTYPE3": "WAVE-LOG", "DC-FLAG": 1}, 4750 * np.exp(-0.625 / 4750), 4750 * np.exp(10.5 * 1.25 / 4750)),
         (
             {"CTYPE3": "FREQ", "CUNIT3": "Hz", "CRVAL3": 6e14, "CRPIX3": 1.0, "CDELT3": 1e12},
             2.99792458e18 / 5.995e14,
