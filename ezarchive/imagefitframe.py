@@ -205,7 +205,7 @@ def _row(
     values = {name: value.value for name, value in found.items()}
     values |= {f"{name}_err": value.stdev for name, value in found.items()}
     chi2 = result.rchi if method == "image" else result.muse_rchi
-    values |= {"rms": result.rms_error, "chi2": chi2, "n_pixels": getattr(result, "n_pixels", None)}
+    values |= {"rms": result.rms_error, "chi2": chi2, "n_pixels": result.n_pixels}
     details = {
         "reference_fwhm": settings.reference_fwhm, "reference_beta": settings.reference_beta, "regridded": regridded,
         "rows": [window[0].start, window[0].stop], "columns": [window[1].start, window[1].stop],

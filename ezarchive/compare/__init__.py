@@ -97,6 +97,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "ds9regions":
+        return import_module("ezarchive.compare.ds9regions")
     if name not in _HOMES:
         raise AttributeError(f"module 'ezarchive.compare' has no attribute {name!r}")
     found = getattr(import_module(_HOMES[name]), _OTHER_NAMES.get(name, name))

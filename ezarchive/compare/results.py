@@ -254,6 +254,8 @@ class FittedStarPhotometry(FittedPhotometry):
     ra, dec : float
     muse_fwhm, muse_beta, muse_dx, muse_dy, muse_bg, muse_flux, and the same with ``hst_`` : FittedValue
     muse_rchi, hst_rchi : float
+    n_pixels : int
+        Of the image.
 
     Notes
     -----
@@ -270,14 +272,15 @@ class FittedStarPhotometry(FittedPhotometry):
         names = ("fwhm", "beta", "dx", "dy", "bg", "flux")
         self._set(**{f"muse_{name}": ours[name] for name in names}, **{f"hst_{name}": theirs[name] for name in names})
         self._set(ra=float(ra), dec=float(dec), muse_rchi=muse_results.rchi, hst_rchi=hst_results.rchi)
+        self._set(n_pixels=muse_results.n_pixels)
 
     def _values(self) -> dict[str, FittedValue]:
         own = (f"{kind}_{name}" for kind in ("muse", "hst") for name in ("fwhm", "beta", "dx", "dy", "bg", "flux"))
         return super()._values() | {name: getattr(self, name) for name in own}
 
     def _numbers(self) -> dict[str, tuple[float, u.UnitBase | None]]:
-        own = {"ra": (self.ra, u.deg), "dec": (self.dec, u.deg), "muse_rchi": (self.muse_rchi, None), "hst_rchi": (self.hst_rchi, None)}
-        return super()._numbers() | own
+        own = {name: (getattr(self, name), None) for name in ("muse_rchi", "hst_rchi", "n_pixels")}
+        return super()._numbers() | {"ra": (self.ra, u.deg), "dec": (self.dec, u.deg)} | own
 
 
 def _name(source: Any) -> str:

@@ -107,7 +107,7 @@ def test_results_travel_and_cannot_be_changed():
 
 def test_a_star_is_measured_in_both():
     theirs = values(flux=FittedValue(value=50000.0, stdev=50.0), bg=FittedValue(value=1.0, stdev=0.02))
-    outcomes = FitOutcome(values(), rchi=1.1, report="a"), FitOutcome(theirs, rchi=0.9, report="b")
+    outcomes = FitOutcome(values(), rchi=1.1, n_pixels=704, report="a"), FitOutcome(theirs, rchi=0.9, report="b")
     found = FittedStarPhotometry(image(), *outcomes, 2.0, 53.1, -27.7)
     assert found.scale.value == pytest.approx(1.2)
     assert found.scale.stdev == pytest.approx(np.hypot(0.01, 1.2 * 50) / 50000)
@@ -118,4 +118,5 @@ def test_a_star_is_measured_in_both():
     assert table["hst_flux"].unit == found.unit
     assert table["muse_fwhm"].unit == u.arcsec
     assert found.to_dict()["hst_flux"]["value"] == 50000.0
+    assert (found.n_pixels, found.to_dict()["n_pixels"], table["n_pixels"][0]) == (704, 704, 704)
     assert found.method == "stars"

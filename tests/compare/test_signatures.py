@@ -74,7 +74,7 @@ def published(line):
 
 def find(name):
     first, *rest = name.split(".")
-    found = importlib.import_module("ezarchive.compare.ds9regions") if first == "ds9regions" else getattr(compare, first)
+    found = getattr(compare, first)
     for part in rest:
         found = getattr(found, part)
     return found
