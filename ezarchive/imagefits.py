@@ -21,6 +21,7 @@ from ezarchive.catalogs.result import arrow_to_qtable
 from ezarchive.compare.ds9regions import Ds9Regions
 from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.imagefit import ImageFitOptions
+from ezarchive.compare.moffat import check_beta, check_fwhm
 from ezarchive.compare.psf import MoffatPsf
 from ezarchive.compare.starfit import check_star
 from ezarchive.database import comparisons, filerows, runs, troubles
@@ -232,7 +233,8 @@ def _checked(
     if fwhm is None and beta is not None:
         raise InputError("reference_beta: must be given with reference_fwhm")
     if fwhm is not None:
-        MoffatPsf(fwhm, DEFAULT_BETA if beta is None else beta)
+        check_fwhm(fwhm, "reference_fwhm")
+        check_beta(DEFAULT_BETA if beta is None else beta, "reference_beta")
     none = regions is None or (isinstance(regions, str) and regions.lower() in ("", "none"))
     made = None if none else regions if isinstance(regions, Ds9Regions) else Ds9Regions(regions)
     if made is not None and not all(region.on_sky for region in made):

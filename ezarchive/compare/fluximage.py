@@ -75,6 +75,8 @@ class FluxImage:
         if self.mask is not None:
             bad |= _plane("mask", self.mask, np.bool_, self.data.shape)
         self.mask = bad
+        if self.unit is not None:
+            self.unit = u.Unit(self.unit)
         if self.variance is not None:
             self.variance = _plane("variance", self.variance, np.float64, self.data.shape)
             if (self.variance[~bad] < 0).any():

@@ -14,7 +14,7 @@ from ezarchive.compare.fluximage import FluxImage
 from ezarchive.compare.imagemodel import FourierPlane, PairModel, Shape
 from ezarchive.compare.imagesolve import NONLINEAR, Held, Noise, Problem, Solution, minimise, start_shape
 from ezarchive.compare.lowpass import LowPass, lowpass_of
-from ezarchive.compare.moffat import check_beta, check_fwhm
+from ezarchive.compare.moffat import check_beta, check_fwhm, check_number
 from ezarchive.compare.psf import MoffatPsf, Psf
 from ezarchive.errors import CompareError, InputError
 
@@ -93,7 +93,7 @@ class ImageFitOptions:
     def __post_init__(self) -> None:
         for name in ("fix_scale", "fix_bg", "fix_dx", "fix_dy", "init_dx", "init_dy", "min_scale", "margin", "taper"):
             value = getattr(self, name)
-            if value is not None and not np.isfinite(value):
+            if value is not None and not np.isfinite(check_number(value, name)):
                 raise InputError(f"{name} {value!r}: must be finite")
         for name in ("min_scale", "margin", "taper"):
             if getattr(self, name) < 0:

@@ -7,6 +7,8 @@ n = beta - 1 (Basset's integral, DLMF 10.32.11; the profile: Moffat 1969, A&A 3,
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
@@ -24,18 +26,30 @@ _NODES = 1500
 _POWER = 4
 
 
+def check_number(value: Any, name: str) -> float:
+    """Return what was given as a number, else raise `InputError`."""
+    if isinstance(value, (str, bytes)):
+        raise InputError(f"{name} {value!r}: must be a number")
+    try:
+        return float(value)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"{name} {value!r}: must be a number") from err
+
+
 def check_beta(beta: float, name: str = "beta") -> float:
     """Return a Moffat exponent if its profile has a finite flux (`beta` > 1; inf is a Gaussian), else raise `InputError`."""
+    beta = check_number(beta, name)
     if not beta > 1:
         raise InputError(f"{name} {beta!r}: must be larger than 1, or the profile has no finite flux")
-    return float(beta)
+    return beta
 
 
 def check_fwhm(fwhm: float, name: str = "fwhm") -> float:
     """Return a width in arcsec if it is positive and finite, else raise `InputError`."""
+    fwhm = check_number(fwhm, name)
     if not 0 < fwhm < np.inf:
         raise InputError(f"{name} {fwhm!r}: must be a positive number of arcsec")
-    return float(fwhm)
+    return fwhm
 
 
 def moffat_transfer(k: ArrayLike, fwhm: float, beta: float) -> Floats:

@@ -22,6 +22,7 @@ from ezarchive.compare.fitfiles import beside, check_outputs, output_prefix, sav
 from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.grid import image_grids_aligned
 from ezarchive.compare.imagefit import ImageFitOptions, fit_images
+from ezarchive.compare.moffat import check_beta, check_fwhm
 from ezarchive.compare.psf import MoffatPsf, as_psf
 from ezarchive.compare.results import FittedImagePhotometry, FittedPhotometry, FittedStarPhotometry
 from ezarchive.compare.starfit import StarFitOptions, check_star, fit_stars, star_pixel
@@ -105,7 +106,10 @@ def fit_image_photometry(  # noqa: PLR0913  the published arguments
     """
     reference, image = _comparable(hst, muse)
     files = _Files.planned(image, hardcopy, title, fig, outdir, display=display, nowait=nowait, save=save, apply=apply, resample=resample)
-    psf = MoffatPsf(hst_fwhm, hst_beta) if hst_psf is None else as_psf(hst_psf, reference.step, "hst_psf")
+    if hst_psf is None:
+        psf = MoffatPsf(check_fwhm(hst_fwhm, "hst_fwhm"), check_beta(hst_beta, "hst_beta"))
+    else:
+        psf = as_psf(hst_psf, reference.step, "hst_psf")
     options = ImageFitOptions(
         fix_scale=fix_scale, fix_bg=fix_bg, fix_dx=fix_dx, fix_dy=fix_dy, fix_fwhm=fix_fwhm, fix_beta=fix_beta, min_scale=min_scale,
         init_dx=init_dx, init_dy=init_dy, reference_psf=psf,

@@ -66,7 +66,7 @@ class StarFitOptions:
     def __post_init__(self) -> None:
         for name, check in (("fix_fwhm", check_fwhm), ("hst_fwhm", check_fwhm), ("fix_beta", check_beta), ("hst_beta", check_beta)):
             if getattr(self, name) is not None:
-                check(_number(name, getattr(self, name)), name)
+                check(getattr(self, name), name)
 
 
 @dataclass(frozen=True)
@@ -255,10 +255,3 @@ def _known(psf: Any) -> Callable[..., Any]:
 def _free_moffat(fx: Floats, fy: Floats, shape: dict[str, float]) -> tuple[Floats, list[Floats]]:
     value, by_fwhm, by_inverse = moffat_derivatives(np.hypot(fx, fy), shape["fwhm"], shape["beta"])
     return value, [by_fwhm, -by_inverse / shape["beta"] ** 2]
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as err:
-        raise InputError(f"{name} {value!r}: must be a number") from err

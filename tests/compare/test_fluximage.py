@@ -120,6 +120,13 @@ def test_wrong_arrays_are_refused(arguments, message):
         FluxImage(**arguments)
 
 
+@pytest.mark.parametrize("unit", ["1e-20 erg / (Angstrom s cm2)", 1e-20 * u.Unit("erg / (Angstrom s cm2)")])
+def test_a_unit_may_be_a_text_or_a_quantity(unit):
+    made = FluxImage(np.zeros((3, 4)), unit=unit)
+    assert isinstance(made.unit, u.UnitBase)
+    assert made.unit.to("erg / (Angstrom s cm2)") == pytest.approx(1e-20)
+
+
 def test_what_is_no_image_is_refused(tmp_path):
     with pytest.raises(InputError, match="muse: must be a path, an Image, a FluxImage, an NDData or a 2-D array, found list"):
         flux_image([1, 2], "muse")

@@ -353,6 +353,9 @@ def test_without_any_wcs():
     ("options", "message"),
     [
         ({"fix_beta": 1.0}, r"fix_beta 1.0: must be larger than 1"),
+        ({"fix_beta": "x"}, r"fix_beta 'x': must be a number"),
+        ({"fix_dx": "x"}, r"fix_dx 'x': must be a number"),
+        ({"margin": [1, 2]}, r"margin \[1, 2\]: must be a number"),
         ({"fix_fwhm": 0.0}, r"fix_fwhm 0.0: must be a positive"),
         ({"fix_scale": -1.0}, r"fix_scale -1.0: must be positive"),
         ({"fix_dx": np.nan}, r"fix_dx nan: must be finite"),
