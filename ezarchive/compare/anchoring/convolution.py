@@ -14,6 +14,7 @@ from ezarchive.errors import CompareError, InputError
 
 Floats = NDArray[np.float32]
 
+_COVERED = 1e-4
 _LEAST_COVERAGE = 1e-3
 """Below it a normalised convolution is rounding, or negative lobes of the kernel have eaten the weight."""
 
@@ -47,6 +48,7 @@ def convolve_to(
     mask: ArrayLike | None = None,
     blank_zeros: bool = True,
     min_coverage: float = 0.0,
+    edges: bool = False,
     workers: int = 1,
 ) -> Convolved:
     """Convolve an image with a kernel, over the pixels that have a value.
@@ -68,6 +70,8 @@ def convolve_to(
         Whether pixels of exactly 0 are blank, as mosaics write pixels without exposure.
     min_coverage : float
         Pixels with a smaller coverage are NaN.
+    edges : bool
+        Whether pixels near an edge are freed, to first order, of what is missing beyond it (see Notes).
     workers : int
         Threads of the Fourier transforms. The result does not depend on their number.
 
@@ -90,6 +94,11 @@ def convolve_to(
 
     Blank pixels stay blank. The transforms are real and of single precision; the median is taken out of the data before, so that a
     constant image stays constant to a part in 10^7 or so. Near an edge the light beyond it is made up: use the coverage.
+
+    With `edges`, where the kernel lay on blank pixels the image counts as a plane rather than as constant: the part of the kernel in use
+    has its centre off by d = integral of (x' - x) K w / (K * w), and the gradient times d is taken off. For a Gaussian kernel d is its
+    covariance times grad(K * w) / (K * w); of another one the covariance is that of the Gaussian whose x K = -S grad K comes closest in
+    least squares, S = (sum of K^2) / 2 times the inverse of the sum of (grad K) (grad K)^T.
     """
     data = np.asarray(data, np.float32)
     if data.ndim != 2 or not data.size:
@@ -106,6 +115,8 @@ def convolve_to(
     bad = ~valid | (coverage < max(min_coverage, _LEAST_COVERAGE))
     made = plan.apply(np.where(valid, data - level, np.float32(0)))
     np.divide(made, coverage, out=made, where=~bad)
+    if edges:
+        _take_off_edges(made, coverage, ~bad, _gaussian_covariance(kernel))
     made += level
     made[bad] = np.nan
     spread = None
@@ -137,6 +148,34 @@ def _of_shape(name: str, values: ArrayLike, shape: tuple[int, ...], dtype: Any) 
     if array.shape != shape:
         raise InputError(f"{name}: must have the shape of data, {shape}, found {array.shape}")
     return array
+
+
+def _gaussian_covariance(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the covariance (2, 2), along y and x in pixels, of the Gaussian that is most like a kernel in its core."""
+    slopes = np.stack(np.gradient(np.pad(kernel, 1))).reshape(2, -1)
+    return np.linalg.inv(slopes @ slopes.T) * (kernel**2).sum() / 2
+
+
+def _take_off_edges(made: Floats, coverage: Floats, good: NDArray[np.bool_], covariance: NDArray[np.float64]) -> None:
+    """Take off, in place, the gradient times how far the centre of the kernel in use lay off."""
+    y, x = np.nonzero(good & (coverage < 1 - _COVERED))
+    known = np.ones(good.shape, bool)
+    shift = covariance @ _gradients(coverage, known, y, x) / coverage[y, x]
+    made[y, x] -= (shift * _gradients(made, good, y, x)).sum(0).astype(np.float32)
+
+
+def _gradients(plane: Floats, good: NDArray[np.bool_], y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the gradient (2, n) along y and x at pixels, from the neighbours that are good; 0 where there is none."""
+    found = []
+    for dy, dx in ((1, 0), (0, 1)):
+        values, reach = [], np.zeros(y.size)
+        for sign in (1, -1):
+            there = np.clip(y + sign * dy, 0, plane.shape[0] - 1), np.clip(x + sign * dx, 0, plane.shape[1] - 1)
+            use = good[there]
+            values.append(np.where(use, plane[there], plane[y, x]).astype(float))
+            reach += use & ((there[0] != y) | (there[1] != x))
+        found.append((values[0] - values[1]) / np.maximum(reach, 1))
+    return np.stack(found)
 
 
 def _propagated(plan: _Plan, error: Floats, valid: NDArray[np.bool_], coverage: Floats, bad: NDArray[np.bool_]) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Cells:
         Area of the pixels in use, in squares of the FWHM.
     coverage : float
         What was asked of them.
+    lowered : bool
+        Whether that is less than what was asked first.
     """
 
     reference: Floats
@@ -49,15 +51,25 @@ class Cells:
     n_pixels: int
     beams: float
     coverage: float
+    lowered: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:
         """What is weak about them (see `OffsetFit`)."""
-        low = ("low_coverage",) if 0 < self.coverage < COVERAGES[0] else ()
+        low = ("low_coverage",) if self.lowered else ()
         return low + (("few_beams",) if self.beams < ENOUGH_BEAMS else ())
 
 
-def gathered(reference: Floats, image: Floats, valid: Bools, coverage: Floats | None, region: Bools, beam: float, side: int) -> Cells:
+def gathered(  # noqa: PLR0913
+    reference: Floats,
+    image: Floats,
+    valid: Bools,
+    coverage: Floats | None,
+    region: Bools,
+    beam: float,
+    side: int,
+    limits: tuple[float, ...] = COVERAGES,
+) -> Cells:
     """Return the cells of the pixels with enough coverage.
 
     Parameters
@@ -71,17 +83,20 @@ def gathered(reference: Floats, image: Floats, valid: Bools, coverage: Floats | 
         FWHM in pixels.
     side : int
         Of a cell in pixels.
+    limits : tuple of float
+        What is asked of the coverage, one after the other until enough pixels have it.
 
     Raises
     ------
     CompareError
         ``too_few_pixels``: even with the lower coverage.
     """
-    for limit in COVERAGES if coverage is not None else (0.0,):
+    limits = (0.0,) if coverage is None else limits
+    for limit in limits:
         used = valid if coverage is None else valid & (coverage >= limit)
         n = int(np.count_nonzero(used))
         if n >= FEWEST_PIXELS and n / beam**2 >= FEWEST_BEAMS:
-            return _averaged(reference, image, used, region, beam, side, limit)
+            return replace(_averaged(reference, image, used, region, beam, side, limit), lowered=limit < limits[0])
     raise CompareError(
         "too_few_pixels",
         f"the images must have {FEWEST_PIXELS} pixels and {FEWEST_BEAMS:g} beams in common (coverage {limit:g}), "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ezarchive.compare.anchoring.offsetcells import cell_side, gathered
+from ezarchive.compare.anchoring.offsetcells import COVERAGES, cell_side, gathered
 from ezarchive.compare.anchoring.offsetclassic import CLASSIC_RANGE, CLASSIC_RANGE_W3, classic_fit, classic_range
 from ezarchive.compare.anchoring.offsetfit import OffsetBins, OffsetFit, chain_offset
 from ezarchive.compare.anchoring.offsetrobust import robust_fit
@@ -21,7 +21,7 @@ Bools = NDArray[np.bool_]
 METHODS, KINDS = ("robust", "classic"), ("external", "internal")
 
 
-def fit_offset(
+def fit_offset(  # noqa: PLR0913  what a fit may be told, by name
     reference: ArrayLike,
     image: ArrayLike,
     *,
@@ -29,6 +29,7 @@ def fit_offset(
     kind: str = "external",
     beam_pixels: float = 1.0,
     coverage: ArrayLike | None = None,
+    least_coverage: tuple[float, ...] = COVERAGES,
     mask: ArrayLike | None = None,
     region: ArrayLike | None = None,
     percentiles: tuple[float, float] | None = None,
@@ -51,6 +52,8 @@ def fit_offset(
         FWHM of the beam of both, in pixels of these arrays.
     coverage : array_like, shape (ny, nx), optional
         Share of the beam that lay on pixels (see `convolve_to`); of both, the smaller one.
+    least_coverage : tuple of float
+        What is asked of it (``robust``): the first, and the next where too little is left.
     mask : array_like of bool, shape (ny, nx), optional
         True: left out.
     region : array_like of bool, shape (ny, nx), optional
@@ -78,7 +81,8 @@ def fit_offset(
 
     Notes
     -----
-    ``robust``: pixels with a coverage of 0.98 are used; where fewer than 100 of them or 8 beams (squares of the FWHM) are left, 0.9, once.
+    ``robust``: pixels with a coverage of 0.98 are used; where fewer than 100 of them or 8 beams (squares of the FWHM) are left, 0.9, once
+    (`least_coverage`: images of `convolve_to` with ``edges`` can do with less).
     Pixels smaller than the beam are averaged, internally into cells of one FWHM, half of them filled. A line goes through all the cells
     in the range by Huber's M-estimator; externally it is reference = m' image + b', turned round afterwards. Its errors take noise to be
     correlated over the beam, or what the residuals show if that is more. They are of this fit: they know nothing of a reference whose
@@ -92,12 +96,13 @@ def fit_offset(
     _choices(method, kind, beam_pixels)
     weight = None if coverage is None else _alike("coverage", coverage, image.shape, float)
     where = None if region is None else _alike("region", region, image.shape, bool)
+    limits = _falling(least_coverage)
     if value_range is not None:
         value_range = _ordered(value_range)
     if method == "classic":
         return classic_fit(reference, image, valid, where, kind, beam_pixels, percentiles, value_range, slope)
     everywhere = np.ones(image.shape, bool) if where is None else where
-    cells = gathered(reference, image, valid, weight, everywhere, beam_pixels, cell_side(kind, beam_pixels))
+    cells = gathered(reference, image, valid, weight, everywhere, beam_pixels, cell_side(kind, beam_pixels), limits)
     return robust_fit(cells, kind, percentiles, value_range, slope, where is not None)
 
 
@@ -130,6 +135,13 @@ def _choices(method: str, kind: str, beam_pixels: float) -> None:
         raise InputError(f"kind {kind!r}: must be one of {', '.join(KINDS)}")
     if not 0 < beam_pixels < np.inf:
         raise InputError(f"beam_pixels {beam_pixels!r}: must be positive: the FWHM of the beam in pixels")
+
+
+def _falling(least_coverage: tuple[float, ...]) -> tuple[float, ...]:
+    limits = tuple(float(value) for value in least_coverage)
+    if not limits or not all(0 < value <= 1 for value in limits) or sorted(limits, reverse=True) != list(limits):
+        raise InputError(f"least_coverage {least_coverage!r}: must be numbers above 0 and up to 1, the largest first")
+    return limits
 
 
 def _ordered(value_range: tuple[float, float]) -> tuple[float, float]:

@@ -36,6 +36,8 @@ from ezarchive.files import sha256_file
 from ezarchive.plots.anchoring import save_anchoring
 
 GALAXY_PERCENTILES = (15.0, 60.0)
+LEAST_COVERAGE = (0.8, 0.7)
+"""Of images that are compared with surveys: what is missing beyond edges is known to first order (`convolve_to`)."""
 ALL_BANDS = "*"
 _PROBLEMS = (CompareError, FrameError, InputError)
 
@@ -200,11 +202,13 @@ class _Source:
             data = self.pixels.data
             return Smoothed(data, np.isfinite(data).astype(np.float32))
         kernel = sha256_file(how) if isinstance(how, Path) else how
-        key = cache_key(VERSION, self.digest, kernel, "" if self.mask is None else sha256_file(self.mask[0]))
+        edges = self.job.method == "robust"
+        key = cache_key(VERSION, self.digest, kernel, edges, "" if self.mask is None else sha256_file(self.mask[0]))
         path = self.job.paths.convolved(self.what.band, self.what.image, resolution)
         found = read_smoothed(path, key)
         if found is None:
-            made = convolve_to(self.pixels.data, self._kernel(how), error=read_error(self.what.image), workers=self.job.threads)
+            error = read_error(self.what.image)
+            made = convolve_to(self.pixels.data, self._kernel(how), error=error, edges=edges, workers=self.job.threads)
             found = Smoothed(made.data, made.coverage, made.error)
             cards = {"ANCHRES": (resolution, "resolution"), "ANCHVER": (f"ezarchive {VERSION}", "version of the method")}
             write_smoothed(path, found, self.what.image, key, cards)
@@ -292,9 +296,8 @@ def _band_level(source: _Source, record: FitRecord, reference: BandImage) -> tup
 def _with_fit(source: _Source, record: FitRecord, level: Level, fwhm: float, factor: float) -> FitRecord:
     job, smoothed = source.job, source.smoothed(record.resolution)
     image = Level(smoothed.data, source.pixels.wcs, _covered(source, smoothed))
-    fit, matched = anchor_fit(
-        image, level, fwhm=fwhm, kind=record.kind, method=job.method, reproject=job.reproject, **_range(job, record, level)
-    )
+    options = _range(job, record, level) | ({"least_coverage": LEAST_COVERAGE} if record.kind == EXTERNAL else {})
+    fit, matched = anchor_fit(image, level, fwhm=fwhm, kind=record.kind, method=job.method, reproject=job.reproject, **options)
     if job.plots:
         name = record.reference if record.kind == EXTERNAL else record.reference.lower()
         paths = job.paths.figures(source.what.band, source.what.image, name, alone=source.what.alone)

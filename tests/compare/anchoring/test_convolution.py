@@ -227,3 +227,41 @@ def test_a_large_image_in_seconds_and_bounded_memory():
     assert abs(mean - 5) < 0.01
     assert gigabytes < 0.8
     assert spent < 4.0, "2 on an idle core"
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("elongated", [False, True])
+def test_edges_are_nearer_to_the_truth(elongated):
+    """A plane and a Gaussian hill in a field that is cut off on all sides and has a hole: the truth is analytic."""
+    y, x = np.indices((80, 96)).astype(float)
+    sy, sx = (3.0, 6.0) if elongated else (4.0, 4.0)
+    ky, kx = np.indices((61, 61)) - 30.0
+    kernel = np.exp(-0.5 * ((ky / sy) ** 2 + (kx / sx) ** 2))
+
+    def scene(wider_y, wider_x):
+        vy, vx = 18.0**2 + wider_y**2, 18.0**2 + wider_x**2
+        peak = 18.0**2 / np.sqrt(vy * vx)
+        return 3 + 0.01 * x - 0.02 * y + 2 * peak * np.exp(-0.5 * ((y - 10) ** 2 / vy + (x - 80) ** 2 / vx))
+
+    data, truth = scene(0, 0), scene(sy, sx)
+    data[:7], data[40:46, 20:26] = 0, np.nan
+    plain, better = convolve_to(data, kernel), convolve_to(data, kernel, edges=True)
+    np.testing.assert_array_equal(plain.coverage, better.coverage)
+    np.testing.assert_array_equal(np.isnan(plain.data), np.isnan(better.data))
+    whole = better.coverage > 0.99995
+    np.testing.assert_array_equal(plain.data[whole], better.data[whole])
+    for least, most, share in ((0.98, 1.0, 0.9), (0.8, 0.98, 0.7), (0.7, 0.8, 0.7)):
+        there = (plain.coverage > least) & (plain.coverage < most) & np.isfinite(plain.data)
+        errors = [np.sqrt(np.mean((one.data[there] - truth[there]) ** 2)) for one in (plain, better)]
+        assert errors[1] < share * errors[0], (least, errors)
+
+
+def test_edges_of_a_plane_and_a_kernel_of_one_pixel():
+    y, x = np.indices((50, 60)).astype(np.float32)
+    plane = 1 + 0.1 * x + 0.2 * y
+    ky, kx = np.indices((31, 31)) - 15.0
+    kernel = np.exp(-0.5 * (ky**2 + kx**2) / 3.0**2)
+    straight = np.s_[15:-15, 2:5]  # beside a straight edge, far from corners: a coverage of 0.8 to 0.95
+    plain, better = (np.abs(convolve_to(plane, kernel, edges=edges).data - plane)[straight] for edges in (False, True))
+    assert (better < 0.45 * plain).all()
+    np.testing.assert_allclose(convolve_to(plane, np.ones((1, 1)), edges=True).data, plane, rtol=1e-6)

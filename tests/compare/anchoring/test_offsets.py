@@ -224,3 +224,9 @@ def test_arguments_stay_as_they_were_and_the_result_is_always_the_same():
     assert (one.intercept, one.intercept_err, one.slope) == (two.intercept, two.intercept_err, two.slope)
     for values, old in zip((reference, image, mask, coverage), before, strict=True):
         np.testing.assert_array_equal(values, old)
+
+
+@pytest.mark.parametrize("value", [(), (0.0,), (1.2, 0.9), (0.7, 0.9)])
+def test_least_coverage_must_fall(value):
+    with pytest.raises(InputError, match="least_coverage .*: must be numbers above 0 and up to 1, the largest first"):
+        fit_offset(np.ones((9, 9)), np.ones((9, 9)), least_coverage=value)
