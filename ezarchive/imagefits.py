@@ -19,7 +19,7 @@ from ezarchive.batch import frames_of
 from ezarchive.catalogs.compared import IMAGE_FITS_SCHEMA
 from ezarchive.catalogs.result import arrow_to_qtable
 from ezarchive.compare.ds9regions import Ds9Regions
-from ezarchive.compare.fluximage import FluxImage, flux_image
+from ezarchive.compare.fluximage import FluxImage, data_hdu, flux_image
 from ezarchive.compare.imagefit import ImageFitOptions
 from ezarchive.compare.moffat import check_beta, check_fwhm
 from ezarchive.compare.psf import MoffatPsf
@@ -194,7 +194,7 @@ def image_fits(archive: Archive, frames: Any = None, *, run: int | None = None) 
     frames : FrameSet, DataBrowser, iterable of frames, images or frame ids, optional
         By default all.
     run : int, optional
-        Those of this run; by default of each frame, method and reference the newest that did not fail.
+        Those of this run; by default of each frame, method and reference the newest that did not fail, or the newest where all failed.
 
     Returns
     -------
@@ -288,7 +288,7 @@ def _chosen(archive: Archive, frames: Any, reference: Reference) -> tuple[list[F
     """Return the frames to fit, and how many were left out as being elsewhere."""
     if frames is not None:
         return frames_of(archive, frames), 0
-    every = [frame for frame in frames_of(archive) if frame.frame_id != reference.frame_id]
+    every = [frame for frame in frames_of(archive) if not _is_reference(frame, reference)]
     image = reference.load()
     ra, dec, radius = sky.centre_radius(image.wcs, *image.shape[::-1])
     near = []
@@ -298,6 +298,16 @@ def _chosen(archive: Archive, frames: Any, reference: Reference) -> tuple[list[F
         if not placed or sky.separation(ra, dec, frame.ra, frame.dec) < radius + frame.radius:
             near.append(frame)
     return near, len(every) - len(near)
+
+
+def _is_reference(frame: Frame, reference: Reference) -> bool:
+    """Say whether a frame is the reference, which may have been given by its path."""
+    if frame.frame_id == reference.frame_id:
+        return True
+    if reference.frame_id is not None or None in (frame.path, reference.path):
+        return False
+    path = Path(reference.path).resolve()
+    return Path(frame.path).resolve() == path and frame.hdu == data_hdu(path)
 
 
 def _parameters(reference: Reference, settings: Settings) -> dict[str, Any]:

@@ -234,6 +234,11 @@ def test_a_reference_on_other_pixels_is_put_on_those_of_the_frame(archive, sky, 
         assert row["scale"] == pytest.approx(truth["scale"], rel=0.01)
 
 
+def test_the_reference_is_not_fitted_by_itself_when_it_is_given_by_its_path(archive, folder):
+    report = archive.fit_photometry(None, folder / "sci" / "2025-09-01.fits", **FIT | {"reference_fwhm": 0.7, "reference_beta": 2.5})
+    assert len(report.frame_ids) + len(report.failed) == 2
+
+
 def test_of_a_large_frame_the_middle_of_what_the_reference_covers_is_fitted(archive, folder):
     report = archive.fit_photometry([1], folder / "reference.fits", largest=100, **FIT)
     row = archive.image_fits(run=report.run_id)[0]
