@@ -14,7 +14,7 @@ from ezarchive.errors import CompareError, InputError
 
 Floats = NDArray[np.float32]
 
-_COVERED = 1e-4
+_COVERED = 1e-3
 _LEAST_COVERAGE = 1e-3
 """Below it a normalised convolution is rounding, or negative lobes of the kernel have eaten the weight."""
 
