@@ -11,7 +11,6 @@ import click
 import ezarchive
 from ezarchive import compare
 from ezarchive.cli.common import boundary, cli
-from ezarchive.compare.anchoring.table import check_table_path, write_levels
 
 
 @cli.command()
@@ -26,9 +25,11 @@ from ezarchive.compare.anchoring.table import check_table_path, write_levels
 @boundary
 def anchor(config: Path, home: Path | None, dry_run: bool, output: Path | None, **options: Any) -> None:
     """Anchor the levels of bands to surveys and to each other; CONFIG is TOML with the arguments of AnchoringStep."""
+    from ezarchive.compare.anchoring import table  # noqa: PLC0415  the command line must start fast
+
     options = {name: value for name, value in options.items() if value is not None}
     if output is not None:
-        check_table_path(output)
+        table.check_table_path(output)
     steps = [compare.AnchoringStep(**{**values, **options}) for values in compare.read_anchor_config(config)]
     if dry_run:
         for step in steps:
@@ -45,5 +46,5 @@ def anchor(config: Path, home: Path | None, dry_run: bool, output: Path | None, 
     for report in reports:
         click.echo(report)
     if output is not None:
-        write_levels(output, reports)
+        table.write_levels(output, reports)
     sys.exit(0 if all(report.ok for report in reports) else 1)

@@ -24,6 +24,8 @@ _OFF_CENTRE = 0.25
 """Largest distance of the centroid from the middle, in units of the kernel's pixel."""
 _REACH = 5.0
 """Half-size of a Gaussian kernel in sigma."""
+_NARROWEST = 1e-3
+"""Sigma in pixels below which a kernel is one pixel."""
 _RESOLVED = 0.02
 """Largest response of a kernel at the Nyquist frequency of pixels that resolve it."""
 _GAUSS = re.compile(r"(?:^|_at|_)gauss(\d+(?:[p.]\d+)?)$")
@@ -243,7 +245,7 @@ def both_steps(step: float | tuple[float, float]) -> tuple[float, float]:
 
 def _gaussian(sigma: float) -> Floats:
     """Return a 1-D Gaussian of unit sum, `sigma` in pixels."""
-    if sigma == 0:
+    if sigma < _NARROWEST:
         return np.ones(1)
     half = int(np.ceil(_REACH * sigma))
     fine = np.arange(-half, half + 1.0)
