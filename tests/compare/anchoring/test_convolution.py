@@ -26,11 +26,14 @@ def lopsided(ny, nx, seed=0):
     return kernel / kernel.sum()
 
 
+MISSED = pytest.mark.xfail(strict=True, raises=AssertionError, reason="0.0031 against 0.002 where coverage is above 0.999: not explained")
+BEAMS_AND_SEEDS = [pytest.param(0.674, 3, marks=MISSED), (4.0, 3), *((fwhm, seed) for fwhm in (0.674, 4.0) for seed in (77, 20240126))]
+
+
 @pytest.mark.truth
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seed", [3, 77, 20240126])
-@pytest.mark.parametrize("fwhm", [0.674, 4.0])
+@pytest.mark.parametrize(("fwhm", "seed"), BEAMS_AND_SEEDS)
 @pytest.mark.parametrize("source", ["made", "file"])
 def test_a_galaxy_through_a_wider_beam(tmp_path, seed, fwhm, source):
     plan = NebulaPlan(noise=0, seed=seed, position_angle=23.0 + seed % 90)
@@ -46,8 +49,7 @@ def test_a_galaxy_through_a_wider_beam(tmp_path, seed, fwhm, source):
         assert np.count_nonzero(used) > 0.3 * used.size
         off = np.abs(made.data[used] / truth.data[used] - 1)
         assert np.quantile(off, 0.999) < tolerance
-        # Nothing can know the light of a star that lies behind an edge or a hole: seed 3 has one.
-        assert off.max() < tolerance or (seed == 3 and limit < 0.9999)
+        assert off.max() < tolerance
     assert (np.isnan(made.data) == (np.isnan(image.data) | (image.data == 0))).all()
 
 
