@@ -88,6 +88,48 @@ def atomic_write(path: Path | str, *, durable: bool = True) -> Iterator[BinaryIO
         raise
 
 
+def check_folder(folder: Path, name: str) -> None:
+    """Refuse a folder in which no file could be written, before work is done for one.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        The argument and what it says, for messages.
+
+    Raises
+    ------
+    InputError
+        If it is not there, is no folder, or may not be written.
+    """
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise InputError(f"{name}: must be a folder that can be written")
+
+
+def check_output(path: Path, name: str, sources: Iterable[Path] = ()) -> None:
+    """Refuse a file that `atomic_write` could not or must not write, before work is done for it.
+
+    Parameters
+    ----------
+    path : Path
+        What is there already may be replaced, unless it is a folder.
+    name : str
+        The argument, for messages.
+    sources : iterable of Path
+        Files that must not be replaced: what `path` is made of.
+
+    Raises
+    ------
+    InputError
+        If its folder is not there or may not be written, or `path` is a folder or one of the sources.
+    """
+    if path.is_dir():
+        raise InputError(f"{name} {str(path)!r}: must be a file, found a folder")
+    check_folder(path.parent, f"{name} {str(path)!r}: {str(path.parent)!r}")
+    if path.exists() and any(path.samefile(one) for one in sources if one.exists()):
+        raise InputError(f"{name} {str(path)!r}: would replace what it is made of")
+
+
 def temporary_name(name: str) -> str:
     """Return a name of this process's own for a file that is to become `name`."""
     kept = os.fsdecode(os.fsencode(name)[:MAX_PART_BYTES])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ezarchive import files
 from ezarchive.errors import FrameError, InputError, LockedError
-from ezarchive.files import Lock, atomic_write, data_hash, decode_part, encode_part, is_temporary, sha256_file
+from ezarchive.files import Lock, atomic_write, check_folder, check_output, data_hash, decode_part, encode_part, is_temporary, sha256_file
 
 CHILD_PAUSES = {
     "while writing": "stream.write(b'new' * 1000); stream.flush(); pause()",
@@ -43,6 +43,32 @@ def killed(process: subprocess.Popen[str]) -> None:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_outputs_that_could_not_be_written_are_told_before_they_are_made(tmp_path: Path) -> None:
+    old, source = tmp_path / "old.json", tmp_path / "source.json"
+    old.touch()
+    source.touch()
+    (tmp_path / "link.json").symlink_to(source)
+    check_output(old, "--output", [source, tmp_path / "not_there"])
+    check_output(tmp_path / "new.json", "--output", [source])
+    check_output(Path("new.json"), "--output")
+    for path, message in (
+        (tmp_path, "must be a file, found a folder"),
+        (tmp_path / "none" / "a.json", "'.*none': must be a folder that can be written"),
+        (old / "a.json", "'.*old.json': must be a folder that can be written"),
+        (tmp_path / "link.json", "would replace what it is made of"),
+    ):
+        with pytest.raises(InputError, match=f"--output '{path}': {message}"):
+            check_output(path, "--output", [source])
+    assert names(tmp_path) == ["link.json", "old.json", "source.json"]
+
+
+def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_folder(tmp_path, "outdir")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="outdir 'x': must be a folder that can be written"):
+        check_folder(tmp_path, "outdir 'x'")
 
 
 def test_a_file_appears_whole_and_replaces_the_old_one(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import click
 from ezarchive.cli.common import boundary, cli
 from ezarchive.compare.arguments import FIT_BOTH, Option, options_for
 from ezarchive.errors import EzarchiveError, InputError
-from ezarchive.files import atomic_write
+from ezarchive.files import atomic_write, check_output
 
 if TYPE_CHECKING:
     from ezarchive.compare.results import FittedPhotometry
@@ -77,6 +77,8 @@ def fit_photometry(
     """
     if output is not None and output.suffix not in (".ecsv", ".json"):
         raise InputError(f"--output {str(output)!r}: the suffix must be .ecsv or .json")
+    if output is not None:
+        check_output(output, "--output", [hst, *muse])
     found, failed = [], 0
     tell = form in (None, "table")
     with _fits(hst, muse, nworker, options) as fits:

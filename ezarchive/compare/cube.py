@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 import astropy.units as u
@@ -19,11 +17,11 @@ from astropy.wcs import WCS, WcsError
 
 from ezarchive.compare.fluximage import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, quality_mask, stem, unit_of
 from ezarchive.errors import FrameError, InputError
+from ezarchive.images.fitsfile import open_fits
 
 _WAVES = ("WAVE", "AWAV")
 _PLAIN = ("", "LINEAR", "LAMBDA", "WAVELENGTH")
 _TABLE = "TAB"
-_LOCK = Lock()
 
 
 class Plane(NamedTuple):
@@ -95,7 +93,7 @@ class FluxCube:
                 mask = self.arrays.get("mask")
                 yield _plane(*(None if part is None else part[k] for part in (self.arrays["data"], self.arrays.get("variance"), mask)))
             return
-        with _opened(self.path) as units:
+        with open_fits(self.path) as units:
             for k in channels:
                 parts = {what: _section(units[hdu], k) for what, hdu in self.hdus.items()}
                 variance = parts["error"] ** 2 if "error" in parts else parts.get("variance")
@@ -164,14 +162,14 @@ def flux_cube(source: Any, name: str = "cube") -> FluxCube:
 
 def is_cube(path: str | os.PathLike[str]) -> bool:
     """Say whether what would be read of a FITS file is a cube of more than one plane."""
-    with _opened(Path(path)) as units:
+    with open_fits(Path(path)) as units:
         images = [unit for unit in units if unit.is_image and len(unit.shape) >= 2]
         named = [unit for unit in images if unit.name.upper() in DATA_NAMES]
         return bool(images) and _is_cube((named or images)[0])
 
 
 def _from_file(path: Path) -> FluxCube:
-    with _opened(path) as units:
+    with open_fits(path) as units:
         cubes = [k for k, unit in enumerate(units) if _is_cube(unit)]
         named = [k for k in cubes if units[k].name.upper() in DATA_NAMES]
         if not cubes:
@@ -293,21 +291,3 @@ def _section(unit: Any, channel: int) -> np.ndarray:
 def _is_cube(unit: Any) -> bool:
     shape = unit.shape if unit.is_image else ()
     return len(shape) >= 3 and all(n == 1 for n in shape[:-3]) and shape[-3] > 1
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[fits.HDUList]:
-    """Open a file for reading, with the reasons of failure as codes; not mapped, so that no page of it counts as memory."""
-    try:
-        # The filters of warnings are those of all threads.
-        with _LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            units = fits.open(path, memmap=False, lazy_load_hdus=False)
-        with units:
-            yield units
-    except FileNotFoundError as err:
-        raise FrameError("vanished", f"{path}: is not there") from err
-    except PermissionError as err:
-        raise FrameError("no_permission", f"{path}: may not be read") from err
-    except (OSError, ValueError, TypeError, EOFError) as err:
-        raise FrameError("unreadable", f"{path}: cannot be read as FITS: {err}") from err

@@ -24,7 +24,7 @@ from astropy.io import fits
 
 from ezarchive.compare.fluximage import FluxImage, stem
 from ezarchive.errors import InputError
-from ezarchive.files import atomic_write
+from ezarchive.files import atomic_write, check_folder
 from ezarchive.plots.common import FORMATS
 
 _KEPT = ("OBJECT", "TELESCOP", "INSTRUME", "FILTER", "DATE-OBS", "MJD-OBS", "EXPTIME", "BUNIT")
@@ -56,8 +56,8 @@ def check_outputs(prefix: Path, hardcopy: str | None, *, writes: bool) -> str | 
     suffix = None if hardcopy is None or str(hardcopy).lower() in ("none", "") else str(hardcopy).lower().removeprefix(".")
     if suffix is not None and suffix not in FORMATS:
         raise InputError(f"hardcopy {hardcopy!r}: must be one of {', '.join(FORMATS)}, or none")
-    if (writes or suffix is not None) and not (prefix.parent.is_dir() and os.access(prefix.parent, os.W_OK)):
-        raise InputError(f"{prefix.parent}: must be a folder that can be written, for {prefix.name}_*; name another one (outdir)")
+    if writes or suffix is not None:
+        check_folder(prefix.parent, f"outdir {str(prefix.parent)!r}, for {prefix.name}_*")
     return suffix
 
 

@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 from ezarchive import sky
 from ezarchive.errors import FrameError, InputError
 from ezarchive.files import atomic_write
-from ezarchive.images.fitsfile import standard_cards
+from ezarchive.images.fitsfile import open_fits, standard_cards
 from ezarchive.images.image import Image
 
 DATA_NAMES = ("DATA", "SCI")
@@ -189,7 +189,7 @@ def flux_image(source: Any, name: str = "image") -> FluxImage:
     if isinstance(source, NDData):
         return _from_nddata(source, name)
     if isinstance(source, np.ndarray):
-        return FluxImage(source, name=name)
+        return FluxImage(_plane(name, source, np.float64), name=name)
     raise InputError(f"{name}: must be a path, an Image, a FluxImage, an NDData or a 2-D array, found {type(source).__name__}")
 
 
@@ -241,7 +241,7 @@ def data_hdu(path: Path) -> int:
     FrameError
         If the file cannot be read or holds no image.
     """
-    with _opened(path) as units:
+    with open_fits(path, memmap=True) as units:
         planes = [k for k, unit in enumerate(units) if _is_plane(unit)]
         named = [k for k in planes if units[k].name.upper() in DATA_NAMES]
     if not planes:
@@ -251,7 +251,7 @@ def data_hdu(path: Path) -> int:
 
 def siblings_of(path: Path, hdu: int) -> dict[str, int]:
     """Return the numbers of the other images of the same version (EXTVER) by their names."""
-    with _opened(path) as units:
+    with open_fits(path, memmap=True) as units:
         planes = [(k, unit) for k, unit in enumerate(units) if _is_plane(unit) and k != hdu % len(units)]
         return {unit.name.upper(): k for k, unit in planes if unit.ver == units[hdu].ver}
 
@@ -294,21 +294,6 @@ def _is_plane(unit: Any) -> bool:
     return len(shape) >= 2 and all(n == 1 for n in shape[:-2])
 
 
-def _opened(path: Path) -> fits.HDUList:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            units = fits.open(path, memmap=True, lazy_load_hdus=False)
-            len(units)
-    except FileNotFoundError as err:
-        raise FrameError("vanished", f"{path}: is not there") from err
-    except PermissionError as err:
-        raise FrameError("no_permission", f"{path}: may not be read") from err
-    except (OSError, ValueError, TypeError, EOFError) as err:
-        raise FrameError("unreadable", f"{path}: cannot be read as FITS: {err}") from err
-    return units
-
-
 def _from_nddata(source: NDData, name: str) -> FluxImage:
     uncertainty, header = source.uncertainty, fits.Header()
     if source.meta:
@@ -317,11 +302,15 @@ def _from_nddata(source: NDData, name: str) -> FluxImage:
     if uncertainty is not None:
         variance = uncertainty.represent_as(VarianceUncertainty).array.astype(float)
     mask = None if source.mask is None else np.broadcast_to(np.asarray(source.mask, bool), np.shape(source.data))
-    return FluxImage(np.asarray(source.data), variance, mask, source.wcs, source.unit or unit_of(header), header, header.copy(), None, name)
+    data = _plane(name, source.data, np.float64)
+    return FluxImage(data, variance, mask, source.wcs, source.unit or unit_of(header), header, header.copy(), None, name)
 
 
 def _plane(name: str, values: Any, dtype: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
-    array = np.ma.getdata(values) if name == "mask" else np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+    try:
+        array = np.ma.getdata(values) if name == "mask" else np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"{name}: must be numbers, found {getattr(values, "dtype", type(values).__name__)}") from err
     if array.ndim != 2 or not array.size:
         raise InputError(f"{name}: must have two axes and at least one pixel, found shape {array.shape}")
     if shape is not None and array.shape != shape:

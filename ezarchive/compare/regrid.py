@@ -20,6 +20,7 @@ from ezarchive.compare.sections import sections, whole
 from ezarchive.errors import CompareError, InputError
 
 Floats = NDArray[np.float64]
+_MISSING = 0.01
 _WCS_CARDS = re.compile(
     r"(NAXIS|WCSAXES|WCSNAME|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|EPOCH|ORIENTAT|PIXAR_SR|PIXAR_A2|PA_APER|MJDREF|VELREF)[A-Z]?"
     r"|(NAXIS|CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CRDER|CSYER|LTV)\d[A-Z]?|((CD|PC|LTM)\d_\d|P[VS]\d_\d+)[A-Z]?"
@@ -33,7 +34,7 @@ def regrid(
     *,
     surface_brightness: bool | None = None,
     zeros_are_blank: bool = False,
-    max_missing: float = 0.01,
+    max_missing: float = _MISSING,
     filter_aligned: bool = False,
 ) -> FluxImage:
     """Put an image on the pixels of another one.
@@ -77,12 +78,21 @@ def regrid(
     """
     if not 0 <= max_missing < 1:
         raise InputError(f"max_missing: must be from 0 to below 1, found {max_missing!r}")
-    source, grid = sections(image, "image"), grid_of(like, "like")
+    how = {"surface_brightness": surface_brightness, "zeros_are_blank": zeros_are_blank, "filter_aligned": filter_aligned}
+    return _regridded(image, like, ("image", "like"), max_missing=max_missing, **how)
+
+
+def _regridded(
+    image: Any, like: Any, names: tuple[str, str], *, surface_brightness: bool | None = None, zeros_are_blank: bool = False,
+    max_missing: float = _MISSING, filter_aligned: bool = False,
+) -> FluxImage:  # fmt: skip
+    """Do what `regrid` does, with the names that the arguments have for the user."""
+    source, grid = sections(image, names[0]), grid_of(like, names[1])
     if source.wcs is None:
-        raise InputError(f"image: {source.name} must have a celestial WCS")
+        raise InputError(f"{names[0]}: {source.name} must have a celestial WCS")
     own = Grid(source.wcs, source.shape, source.unit, source.header, source.name)
     if image_grids_aligned(own, grid) and not (filter_aligned and lowpass_of(source.header) is None):
-        return flux_image(image, "image").copy()
+        return flux_image(image, names[0]).copy()
     lowpass = _lowpass(own, grid)
     if surface_brightness is None:
         surface_brightness = is_brightness(source.unit)
@@ -90,9 +100,8 @@ def regrid(
     how = Sampling(_mapping(own, grid), stretch, not surface_brightness, max_missing)
     made = sample(source.source(zeros_are_blank=zeros_are_blank), grid.shape, how, variance=source.has_variance)
     if made.mask.all():
-        raise CompareError(
-            "no_overlap", f"image: {source.name} must overlap {grid.name} with pixels that are not masked, found none ({_apart(own, grid)})"
-        )
+        what = f"{names[0]}: {source.name} must overlap {names[1]} {grid.name}"
+        raise CompareError("no_overlap", f"{what} with pixels that are not masked, found none ({_apart(own, grid)})")
     header = _header(source.header, grid, lowpass)
     return whole(source, data=made.data, variance=made.variance, mask=made.mask, wcs=grid.wcs.deepcopy(), header=header)
 
@@ -119,7 +128,7 @@ def regrid_hst_like_muse(hst: Any, muse: Any, inplace: bool = True) -> FluxImage
     InputError, CompareError, FrameError
         As `regrid`.
     """
-    made = regrid(hst, muse, zeros_are_blank=True)
+    made = _regridded(hst, muse, ("hst", "muse"), zeros_are_blank=True)
     return hst.update(made) if inplace and isinstance(hst, FluxImage) else made
 
 

@@ -19,6 +19,7 @@ from ezarchive.compare.grid import grid_of
 from ezarchive.compare.regrid import regrid_hst_like_muse
 from ezarchive.compare.rescale import rescale_hst_like_muse
 from ezarchive.errors import InputError
+from ezarchive.files import check_folder
 
 Floats = NDArray[np.float64]
 
@@ -170,8 +171,7 @@ def _image_name(cube: Path) -> str:
 
 def _folder(outdir: str | os.PathLike[str] | None) -> Path:
     folder = Path() if outdir is None else Path(outdir)
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise InputError(f"outdir {str(folder)!r}: must be a folder that can be written")
+    check_folder(folder, f"outdir {str(folder)!r}")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Full maps as FITS files, written whole or not at all and a strip at a time."""
+"""FITS files: opened with reasons of failure as codes; full maps written whole or not at all and a strip at a time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
-from ezarchive.errors import InputError
+from ezarchive.errors import EzarchiveError, FrameError, InputError
 from ezarchive.files import atomic_write
 
 STRIP_PIXELS = 1 << 21
@@ -23,6 +26,52 @@ _KEPT_OUT = re.compile(
     r"|QUANTIZ|DITHER0|BLANK|SCALE|ZERO|HECKSUM|DATASUM)"
 )
 """Cards that describe the pixels of another file, tile-compressed ones too."""
+_FILTERS = Lock()
+"""The filters of warnings are those of all threads."""
+
+
+@contextmanager
+def open_fits(path: str | os.PathLike[str], *, failed: str = "cannot be read as FITS", **options: Any) -> Iterator[fits.HDUList]:
+    """Open a FITS file for reading; what goes wrong, then and while it is read, is told with a code.
+
+    Parameters
+    ----------
+    path : path
+    failed : str
+        What is said of a file that is there and cannot be read.
+    **options
+        Of `astropy.io.fits.open`. By default files are not mapped, so that no page of them counts as memory.
+
+    Yields
+    ------
+    HDUList
+
+    Raises
+    ------
+    FrameError
+        ``vanished``, ``no_permission``, or ``unreadable``: it is no FITS file, or damaged.
+    """
+    with read_errors(path, failed):
+        with _FILTERS, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            units = fits.open(path, **({"mode": "readonly", "memmap": False, "lazy_load_hdus": False} | options))
+        with units:
+            yield units
+
+
+@contextmanager
+def read_errors(path: str | os.PathLike[str], failed: str = "cannot be read as FITS") -> Iterator[None]:
+    """Turn what goes wrong while a FITS file is read into a `FrameError`, as `open_fits` does."""
+    try:
+        yield
+    except FileNotFoundError as err:
+        raise FrameError("vanished", f"{path}: is not there") from err
+    except PermissionError as err:
+        raise FrameError("no_permission", f"{path}: may not be read") from err
+    except EzarchiveError:
+        raise
+    except (OSError, ValueError, TypeError, EOFError) as err:
+        raise FrameError("unreadable", f"{path}: {failed}: {err}") from err
 
 
 def strips(shape: tuple[int, int], pixels: int = STRIP_PIXELS) -> list[slice]:

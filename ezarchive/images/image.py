@@ -26,6 +26,7 @@ from ezarchive.images.background import float_type
 from ezarchive.images.calculated_maps import MapCalculations
 from ezarchive.images.calculated_masks import MaskCalculations
 from ezarchive.images.cutouts import MappedPixels
+from ezarchive.images.fitsfile import open_fits
 from ezarchive.images.pixelmap import checked_array
 from ezarchive.images.shown import Shown
 
@@ -289,17 +290,10 @@ class Image(Shown, MaskCalculations, MapCalculations):
             # Cards that the standard does not allow are recorded when a file is indexed; here they are in the way.
             warnings.simplefilter("ignore", category=fits.verify.VerifyWarning)
             warnings.simplefilter("ignore", category=UserWarning)
-            try:
-                with fits.open(self.path, mode="readonly", memmap=False) as units:
-                    if not -len(units) <= self.hdu < len(units):
-                        raise FrameError("no_image", f"{self.path}: has {len(units)} HDUs, found a request for number {self.hdu}")
-                    yield units[self.hdu]
-            except FileNotFoundError as err:
-                raise FrameError("vanished", f"{self.path}: is not there") from err
-            except PermissionError as err:
-                raise FrameError("no_permission", f"{self.path}: may not be read") from err
-            except (OSError, ValueError, TypeError, EOFError) as err:
-                raise FrameError("unreadable", f"{self.path}: pixels cannot be read: {err}") from err
+            with open_fits(self.path, failed="pixels cannot be read") as units:
+                if not -len(units) <= self.hdu < len(units):
+                    raise FrameError("no_image", f"{self.path}: has {len(units)} HDUs, found a request for number {self.hdu}")
+                yield units[self.hdu]
 
     def __getstate__(self) -> dict[str, Any]:
         kept = dict(self.__dict__)

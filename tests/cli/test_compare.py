@@ -103,10 +103,16 @@ def test_an_image_that_cannot_be_fitted_does_not_stop_the_others(folder):
         (["--fix_fwhm", "wide"], "'wide': must be a number, or none"),
         (["--star", "53", "-27", "0"], "its radius must be a positive number of arcsec"),
         (["-o", "fits.txt"], "--output 'fits.txt': the suffix must be .ecsv or .json"),
+        (["-o", "none/fits.json"], "--output 'none/fits.json': 'none': must be a folder that can be written"),
+        (["-o", "image.json"], "--output 'image.json': must be a file, found a folder"),
+        (["-o", "source.json"], "--output 'source.json': would replace what it is made of"),
         (["--star", "53", "-27"], "requires 3 arguments"),
     ],
 )
-def test_wrong_options(folder, words, message):
+def test_wrong_options(folder, monkeypatch, words, message):
+    (folder / "image.json").mkdir()
+    (folder / "source.json").symlink_to("image.fits")
+    monkeypatch.setattr("ezarchive.pool.run", lambda *arguments: pytest.fail("nothing must be fitted"))
     assert message in run("fit-photometry", "reference.fits", "image.fits", *words, code=2).output
 
 

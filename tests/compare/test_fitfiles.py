@@ -34,5 +34,5 @@ def test_what_cannot_be_written(tmp_path):
         check_outputs(tmp_path / "a", "gif", writes=False)
     check_outputs(tmp_path / "none" / "a", None, writes=False)
     for hardcopy, writes in ((None, True), ("png", False)):
-        with pytest.raises(InputError, match=r"none: must be a folder that can be written, for a_\*; name another one"):
+        with pytest.raises(InputError, match=r"outdir '.*none', for a_\*: must be a folder that can be written"):
             check_outputs(tmp_path / "none" / "a", hardcopy, writes=writes)

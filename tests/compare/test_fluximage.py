@@ -140,3 +140,19 @@ def test_what_is_no_image_is_refused(tmp_path):
         flux_image(tmp_path / "text.fits")
     with pytest.raises(InputError, match="image: must have a celestial WCS"):
         flux_image(np.zeros((3, 3))).step  # noqa: B018
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (np.ones(3), r"hst: must have two axes and at least one pixel, found shape \(3,\)"),
+        (np.ones((2, 3, 4)), r"hst: must have two axes and at least one pixel, found shape \(2, 3, 4\)"),
+        (np.ones((0, 4)), r"hst: must have two axes and at least one pixel, found shape \(0, 4\)"),
+        (np.array([["a", "b"]]), "hst: must be numbers, found <U1"),
+        (NDData(np.ones(3)), r"hst: must have two axes and at least one pixel, found shape \(3,\)"),
+    ],
+)
+def test_pixels_that_are_none_are_named_as_the_argument(source, message):
+    with pytest.raises(InputError, match=message):
+        flux_image(source, "hst")

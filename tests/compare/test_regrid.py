@@ -201,7 +201,7 @@ def test_cards_of_the_old_pixels_go():
 @pytest.mark.pure
 def test_what_cannot_be_regridded(tmp_path):
     image, like = flat((100, 100), 0.05), flat((40, 44))
-    with pytest.raises(CompareError, match="flat must overlap flat with pixels .* centres are 36") as err:
+    with pytest.raises(CompareError, match="image: flat must overlap like flat with pixels .* centres are 36") as err:
         regrid(image, flat((40, 44), centre=(53.16, -27.77)))
     assert err.value.code == "no_overlap"
     with pytest.raises(CompareError, match="must overlap"):
@@ -216,6 +216,14 @@ def test_what_cannot_be_regridded(tmp_path):
         regrid(np.ones((5, 5)), like)
     with pytest.raises(InputError, match="like: like must have a celestial WCS"):
         regrid(image, np.ones((5, 5)))
+    with pytest.raises(InputError, match="hst: hst must have a celestial WCS"):
+        regrid_hst_like_muse(np.ones((5, 5)), like)
+    with pytest.raises(InputError, match="muse: muse must have a celestial WCS"):
+        regrid_hst_like_muse(image, np.ones((5, 5)))
+    with pytest.raises(CompareError, match="hst: flat must overlap muse flat with pixels that are not masked, found none"):
+        regrid_hst_like_muse(image, flat((40, 44), centre=(53.16, -27.77)))
+    with pytest.raises(InputError, match=r"hst: must have two axes and at least one pixel, found shape \(3,\)"):
+        regrid_hst_like_muse(np.ones(3), like)
     with pytest.raises(InputError, match="max_missing: must be from 0"):
         regrid(image, like, max_missing=1.5)
     with pytest.raises(FrameError, match="is not there"):

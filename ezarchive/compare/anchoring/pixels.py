@@ -24,6 +24,7 @@ from ezarchive import sky
 from ezarchive.compare.fluximage import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, unit_of
 from ezarchive.errors import FrameError
 from ezarchive.files import atomic_write
+from ezarchive.images.fitsfile import read_errors
 from ezarchive.images.image import Image
 
 BLOCK = 2880
@@ -222,19 +223,13 @@ def write_smoothed(path: Path, smoothed: Smoothed, source: Path, key: str, cards
 
 
 def _opened(path: Path) -> fits.HDUList:
-    units = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            units = fits.open(path, memmap=True, lazy_load_hdus=False, do_not_scale_image_data=True, disable_image_compression=True)
-            last = units[len(units) - 1].fileinfo()
-        if last["datLoc"] + last["datSpan"] > path.stat().st_size:
-            raise FrameError("truncated", f"{path}: ends before the end of its last HDU")
-    except (OSError, ValueError, TypeError, EOFError) as err:
-        raise FrameError("unreadable", f"{path}: cannot be read as FITS: {err}") from err
-    except FrameError:
+    with read_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        units = fits.open(path, memmap=True, lazy_load_hdus=False, do_not_scale_image_data=True, disable_image_compression=True)
+        last, size = units[len(units) - 1].fileinfo(), path.stat().st_size
+    if last["datLoc"] + last["datSpan"] > size:
         units.close()
-        raise
+        raise FrameError("truncated", f"{path}: ends before the end of its last HDU")
     return units
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
 from ezarchive.errors import FrameError, InputError
+from ezarchive.images.fitsfile import open_fits
 
 Floats = NDArray[np.float64]
 
@@ -81,18 +82,11 @@ def read_kernel(path: str | os.PathLike[str], *, step: float | tuple[float, floa
         If it is no kernel (see `check_kernel`), or the size of its pixels is not known.
     """
     path = Path(path)
-    try:
-        with fits.open(path, memmap=False) as units:
-            image = next((unit for unit in units if unit.is_image and unit.data is not None), None)
-            if image is None:
-                raise FrameError("no_image", f"{path}: must hold a kernel as an image, found none in its {len(units)} HDUs")
-            data, header = np.asarray(image.data, float), image.header
-    except FileNotFoundError as err:
-        raise FrameError("vanished", f"{path}: is not there") from err
-    except PermissionError as err:
-        raise FrameError("no_permission", f"{path}: may not be read") from err
-    except (OSError, ValueError, TypeError, EOFError) as err:
-        raise FrameError("unreadable", f"{path}: cannot be read as FITS: {err}") from err
+    with open_fits(path) as units:
+        image = next((unit for unit in units if unit.is_image and unit.data is not None), None)
+        if image is None:
+            raise FrameError("no_image", f"{path}: must hold a kernel as an image, found none in its {len(units)} HDUs")
+        data, header = np.asarray(image.data, float), image.header
     found = _header_step(header, str(path)) or (None if step is None else both_steps(step))
     if found is None:
         raise InputError(f"{path}: must say the size of its pixels (XPIXSIZE, CDELT1, CD1_1 or PIXELSCL), or step must be given")
