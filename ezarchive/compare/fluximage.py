@@ -310,7 +310,7 @@ def _plane(name: str, values: Any, dtype: Any, shape: tuple[int, int] | None = N
     try:
         array = np.ma.getdata(values) if name == "mask" else np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     except (TypeError, ValueError) as err:
-        raise InputError(f"{name}: must be numbers, found {getattr(values, "dtype", type(values).__name__)}") from err
+        raise InputError(f"{name}: must be numbers, found {getattr(values, 'dtype', type(values).__name__)}") from err
     if array.ndim != 2 or not array.size:
         raise InputError(f"{name}: must have two axes and at least one pixel, found shape {array.shape}")
     if shape is not None and array.shape != shape:
