@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, NamedTuple
 
-import astroscrappy
 import numpy as np
 
 from ezarchive.errors import InputError, MeasurementError
-from ezarchive.images import kernels_mask
 from ezarchive.images.background import MeshBackground, estimate, float_type
 from ezarchive.images.compact import Mask
 from ezarchive.images.fitsfile import strips
@@ -123,7 +122,7 @@ def saturated_mask(data: np.ndarray, level: float, grow: float = 0.0) -> np.ndar
     mask = data >= level
     if grow > 0:
         rows, cols = np.nonzero(mask)
-        kernels_mask.paint_disks(mask, cols.astype(float), rows.astype(float), np.full(len(rows), float(grow)))
+        _kernels().paint_disks(mask, cols.astype(float), rows.astype(float), np.full(len(rows), float(grow)))
     return mask
 
 
@@ -192,7 +191,7 @@ def cosmic_ray_mask(
             part, wrong = np.pad(part, short, mode="edge"), np.pad(bad, short, constant_values=True)
         else:
             wrong = bad
-        hit, _ = astroscrappy.detect_cosmics(
+        hit, _ = _astroscrappy().detect_cosmics(
             part, inmask=wrong, gain=gain, readnoise=read_noise, satlevel=np.inf if saturation is None else saturation * gain,
             sigclip=options.sigclip, sigfrac=options.sigfrac, objlim=options.objlim, niter=options.niter,
         )  # fmt: skip
@@ -312,10 +311,10 @@ def source_mask(
     if not background.global_rms > 0:
         return SourceMask(result, 0, 0)
     runs = _bright_runs(data, result if mask is not None else None, background, sigma * background.global_rms)
-    areas = kernels_mask.connect(runs, _MINAREA)
+    areas = _kernels().connect(runs, _MINAREA)
     saturated = np.zeros(len(areas), bool) if saturation is None else areas["peak"] >= saturation
     radii = radius_factor * np.sqrt(areas["n"] / np.pi) * np.where(saturated, 2.0, 1.0)
-    kernels_mask.paint_disks(result, np.ascontiguousarray(areas["x"]), np.ascontiguousarray(areas["y"]), radii)
+    _kernels().paint_disks(result, np.ascontiguousarray(areas["x"]), np.ascontiguousarray(areas["y"]), radii)
     return SourceMask(result, len(areas), int(saturated.sum()))
 
 
@@ -324,13 +323,13 @@ def _bright_runs(data: np.ndarray, left_out: np.ndarray | None, background: Mesh
     ny, nx = data.shape
     found, bright = [], 0
     parts = strips(data.shape, _STRIP_PIXELS)
-    out = np.empty((parts[0].stop - parts[0].start) * (nx // 2 + 1), kernels_mask.RUN)
+    out = np.empty((parts[0].stop - parts[0].start) * (nx // 2 + 1), _kernels().RUN)
     for rows in parts:
         top, bottom = int(rows.start > 0), int(rows.stop < ny)
         wide = slice(rows.start - top, rows.stop + bottom)
         raw = np.ascontiguousarray(data[wide], float_type(data.dtype))
         level = background.level((wide, slice(0, nx)))
-        n = kernels_mask.bright_runs(
+        n = _kernels().bright_runs(
             raw, level, _NO_MASK if left_out is None else left_out[wide], top, bottom, rows.start, np.float32(threshold), out
         )
         found.append(out[:n].copy())
@@ -358,3 +357,16 @@ def _copied(mask: Any, shape: tuple[int, int]) -> np.ndarray:
     if mask.shape != tuple(shape):
         raise InputError(f"mask: must have the shape of the image {tuple(shape)}, found {mask.shape}")
     return mask != 0 if mask.dtype != bool else mask.copy()
+
+
+def _kernels() -> ModuleType:
+    # Every image has this module, few need the compiled loops: numba takes 0.2 s to import.
+    from ezarchive.images import kernels_mask  # noqa: PLC0415
+
+    return kernels_mask
+
+
+def _astroscrappy() -> ModuleType:
+    import astroscrappy  # noqa: PLC0415
+
+    return astroscrappy

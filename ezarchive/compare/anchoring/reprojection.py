@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.wcs import WCS
+from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import map_coordinates
 
 from ezarchive import sky
@@ -18,10 +19,9 @@ Floats = NDArray[np.float64]
 Mapping = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 METHODS = ("interp", "exact", "adaptive")
-_NODES = 32
-"""Pixels between the nodes at which positions are worked out; between them splines do."""
-_TOLERANCE = 1e-3
-"""Largest error of the splines, in pixels."""
+_DEGREES = (1, 4, 8, 16, 32)
+_EXACT, _TOLERANCE = 1e-6, 1e-3
+"""Largest errors of positions, in pixels: such as end the search for a degree, and such as will do."""
 _CHUNK = 1 << 20
 """Pixels that are worked out at a time."""
 
@@ -85,7 +85,7 @@ def reproject_to(
     CompareError
         ``no_overlap``: if no new pixel lies on the image.
     """
-    data = np.asarray(data, float)
+    data = _floats(data)
     if data.ndim != 2 or not data.size:
         raise InputError(f"data: must be a 2-D array with at least one pixel, found shape {data.shape}")
     if method not in METHODS:
@@ -94,48 +94,71 @@ def reproject_to(
         raise InputError(f"points {points!r}: must be 1 or 2")
     if len(shape) != 2 or min(shape) < 1:
         raise InputError(f"shape {shape!r}: must be two positive numbers, rows and columns")
-    weight = None if coverage is None else np.asarray(coverage, float)
+    weight = None if coverage is None else _floats(coverage)
     if weight is not None and weight.shape != data.shape:
         raise InputError(f"coverage: must have the shape of data, {data.shape}, found {weight.shape}")
     mapping = _mapping(like, wcs, shape)
-    footprint = _footprint(mapping, shape, data.shape)
-    if not footprint.any():
-        raise CompareError("no_overlap", "the two images do not overlap: no pixel of the one lies on the other")
     if _same(mapping, shape, data.shape):
-        return Reprojected(data.copy(), footprint, None if weight is None else weight.copy())
+        return Reprojected(np.array(data, float), np.ones(shape), None if weight is None else np.array(weight, float))
     offsets = (0.0,) if points == 1 else (-0.5 / np.sqrt(3), 0.5 / np.sqrt(3))
-    taken = None if weight is None else _sampled(weight, mapping, shape, (0.0,), 0.0)
+    made = _sampled(data, weight, mapping, shape, offsets if method == "interp" else ())
+    if not made.footprint.any():
+        raise CompareError("no_overlap", "the two images do not overlap: no pixel of the one lies on the other")
     if method == "interp":
-        return Reprojected(_sampled(data, mapping, shape, offsets, np.nan), footprint, taken)
-    made, footprint = _through_reproject(method, data, wcs, like, shape)
-    return Reprojected(made, footprint, taken)
+        return made
+    return Reprojected(*_through_reproject(method, data.astype(float), wcs, like, shape), made.coverage)
+
+
+def _floats(values: ArrayLike) -> NDArray[Any]:
+    """Return numbers as floats of the precision they have: singles need no copy to be interpolated."""
+    array = np.asarray(values)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(float)
 
 
 def _mapping(source: WCS, target: WCS, shape: tuple[int, int]) -> Mapping:
-    """Return the function from pixels (y, x) of `source`, an image of `shape`, to pixels (y, x) of `target`."""
+    """Return the function from rows y and columns x of `source`, an image of `shape`, to pixels (y, x) of `target`, planes both.
+
+    A Chebyshev series, of the lowest of some degrees that is right to `_EXACT` pixels at points between its nodes (for most pairs of
+    images a straight line is), or to `_TOLERANCE` where none is; every position by itself where that fails too.
+    """
 
     def exact(y: Floats, x: Floats) -> tuple[Floats, Floats]:
-        there_x, there_y = sky.icrs_to_pixel(target, *sky.pixel_to_icrs(source, x, y))
+        there_x, there_y = sky.icrs_to_pixel(target, *sky.pixel_to_icrs(source, *np.meshgrid(x, y)))
         return there_y, there_x
 
-    nodes = [np.linspace(-1, n, max(4, int(np.ceil(n / _NODES)) + 1)) for n in shape]
-    middles = [(axis[1:] + axis[:-1]) / 2 for axis in nodes]
-    known = exact(*np.meshgrid(*nodes, indexing="ij"))
-    if not np.isfinite(known).all():
-        return exact
-    splines = [RectBivariateSpline(*nodes, plane) for plane in known]
-
-    def smooth(y: Floats, x: Floats) -> tuple[Floats, Floats]:
-        return splines[0](y[:, 0], x[0]), splines[1](y[:, 0], x[0])
-
-    grid = np.meshgrid(*middles, indexing="ij")
-    error = np.abs(np.subtract(smooth(*grid), exact(*grid)))
-    return smooth if error.max() < _TOLERANCE else exact
+    for degree in _DEGREES:
+        series = _Series.through(exact, shape, degree)
+        if series is None:
+            return exact
+        middles = [np.linspace(-1, n, 2 * degree + 3) for n in shape]
+        error = np.abs(np.subtract(series(*middles), exact(*middles))).max()
+        if error < _EXACT:
+            return series
+    return series if error < _TOLERANCE else exact
 
 
-def _grid(rows: slice, nx: int, shift_y: float = 0.0, shift_x: float = 0.0) -> tuple[Floats, Floats]:
-    y, x = np.meshgrid(np.arange(rows.start, rows.stop) + shift_y, np.arange(nx) + shift_x, indexing="ij")
-    return y, x
+class _Series:
+    """Positions as a Chebyshev series in rows and columns."""
+
+    def __init__(self, shape: tuple[int, int], planes: list[Floats]) -> None:
+        self._shape, self._planes = shape, planes
+
+    @classmethod
+    def through(cls, exact: Mapping, shape: tuple[int, int], degree: int) -> _Series | None:
+        """Return the series of a degree that is right at its nodes; None where a node has no position."""
+        nodes = chebyshev.chebpts1(degree + 1)
+        planes = exact(*((nodes + 1) / 2 * (n + 1) - 1 for n in shape))
+        if not np.isfinite(planes).all():
+            return None
+        back = np.linalg.inv(chebyshev.chebvander(nodes, degree))
+        return cls(shape, [back @ plane @ back.T for plane in planes])
+
+    def __call__(self, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+        degree = len(self._planes[0]) - 1
+        rows, cols = (chebyshev.chebvander(2 * (v + 1) / (n + 1) - 1, degree) for v, n in zip((y, x), self._shape, strict=True))
+        # Not by BLAS: its rounding might follow the number of its threads.
+        first, second = (np.einsum("ik,jk->ij", np.einsum("il,lk->ik", rows, plane), cols) for plane in self._planes)
+        return first, second
 
 
 def _chunks(shape: tuple[int, int]) -> list[slice]:
@@ -143,38 +166,48 @@ def _chunks(shape: tuple[int, int]) -> list[slice]:
     return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)]
 
 
-def _footprint(mapping: Mapping, shape: tuple[int, int], size: tuple[int, int]) -> Floats:
-    made = np.zeros(shape)
-    for rows in _chunks(shape):
-        y, x = mapping(*_grid(rows, shape[1]))
-        with np.errstate(invalid="ignore"):
-            made[rows] = (y > -0.5) & (y < size[0] - 0.5) & (x > -0.5) & (x < size[1] - 0.5)
-    return made
+def _positions(mapping: Mapping, rows: slice, nx: int, shift_y: float = 0.0, shift_x: float = 0.0) -> tuple[Floats, Floats]:
+    return mapping(np.arange(rows.start, rows.stop) + shift_y, np.arange(nx) + shift_x)
+
+
+def _inside(y: Floats, x: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        return (y > -0.5) & (y < size[0] - 0.5) & (x > -0.5) & (x < size[1] - 0.5)
 
 
 def _same(mapping: Mapping, shape: tuple[int, int], size: tuple[int, int]) -> bool:
     """Whether every pixel lies on the pixel of the same number."""
     if shape != size:
         return False
-    grid = np.meshgrid(np.linspace(0, shape[0] - 1, 7), np.linspace(0, shape[1] - 1, 7), indexing="ij")
-    return bool(np.abs(np.subtract(mapping(*grid), grid)).max() < 2 * _TOLERANCE)
+    axes = [np.linspace(0, n - 1, 7) for n in shape]
+    return bool(np.abs(np.subtract(mapping(*axes), np.meshgrid(*axes, indexing="ij"))).max() < 2 * _TOLERANCE)
 
 
-def _sampled(data: Floats, mapping: Mapping, shape: tuple[int, int], offsets: tuple[float, ...], outside: float) -> Floats:
-    """Return bilinear values, the mean over points at `offsets` from the centre of each pixel along both axes."""
-    made = np.zeros(shape)
+def _sampled(
+    data: Floats, weight: NDArray[Any] | None, mapping: Mapping, shape: tuple[int, int], offsets: tuple[float, ...]
+) -> Reprojected:
+    """Return bilinear values of the data, the mean over points at `offsets` from the centre of each pixel along both axes (none: NaN)."""
+    made, footprint = np.zeros(shape), np.zeros(shape)
+    taken = None if weight is None else np.zeros(shape)
     for rows in _chunks(shape):
+        middle = _positions(mapping, rows, shape[1])
+        footprint[rows] = _inside(*middle, data.shape)
+        if taken is not None:
+            taken[rows] = _bilinear(weight, *middle, 0.0)
         for shift_y in offsets:
             for shift_x in offsets:
-                made[rows] += _bilinear(data, *mapping(*_grid(rows, shape[1], shift_y, shift_x)), outside)
-    return made / len(offsets) ** 2
+                where = _positions(mapping, rows, shape[1], shift_y, shift_x) if shift_y or shift_x else middle
+                made[rows] += _bilinear(data, *where, np.nan)
+    return Reprojected(made / max(len(offsets), 1) ** 2, footprint, taken)
 
 
-def _bilinear(data: Floats, y: Floats, x: Floats, outside: float) -> Floats:
-    with np.errstate(invalid="ignore"):
-        inside = (y > -0.5) & (y < data.shape[0] - 0.5) & (x > -0.5) & (x < data.shape[1] - 0.5)
+def _bilinear(data: NDArray[Any], y: Floats, x: Floats, outside: float) -> Floats:
+    inside = _inside(y, x, data.shape)
+    if inside.all():
+        return map_coordinates(data, [y, x], float, order=1, mode="nearest")
     made = np.full(y.shape, outside)
-    made[inside] = map_coordinates(data, [y[inside], x[inside]], order=1, mode="nearest")
+    if inside.any():
+        made[inside] = map_coordinates(data, [y[inside], x[inside]], float, order=1, mode="nearest")
     return made
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 from reproject import reproject_interp
 
 from ezarchive import sky
-from ezarchive.compare.anchoring.reprojection import reproject_to
+from ezarchive.compare.anchoring.reprojection import _mapping, reproject_to
 from ezarchive.errors import CompareError, InputError
 
 
@@ -101,6 +101,41 @@ def test_through_the_package(method):
     np.testing.assert_allclose(made.data[inside], light(like, (30, 20))[inside], atol=0.01)
     assert inside.sum() > 300 and made.coverage.shape == (30, 20)
     np.testing.assert_array_equal(data, before)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("system", ["RA---TAN", "RA---ARC", "RA---TAN-SIP"])
+@pytest.mark.parametrize(("ra", "dec"), [(150.0, 12.5), (0.0, -45.0), (30.0, 89.99)])
+def test_positions_are_those_of_the_wcs(system, ra, dec):
+    shape = (600, 500)
+    source, like = wcs((900, 800), 1.0, 23.0, ra, dec, system=system), wcs(shape, 1.3, -70.0, ra, dec, (40.0, -80.0))
+    if system.endswith("SIP"):
+        forward = np.zeros((4, 4))
+        forward[2, 0], forward[0, 3], forward[1, 1] = 2e-5, -3e-8, 1e-5
+        source.sip = Sip(forward, forward.T, None, None, source.wcs.crpix)
+    rows, cols = np.arange(0.0, 600, 7), np.arange(0.0, 500, 7)
+    y, x = _mapping(like, source, shape)(rows, cols)
+    truth_x, truth_y = sky.icrs_to_pixel(source, *sky.pixel_to_icrs(like, *np.meshgrid(cols, rows)))
+    np.testing.assert_allclose(y, truth_y, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(x, truth_x, rtol=0, atol=1e-5)
+
+
+@pytest.mark.pure
+def test_pixels_without_a_place_on_the_sky_take_nothing():
+    shape = (60, 60)  # pixels of 4 degrees: beyond the horizon of the projection on all sides
+    like = wcs(shape, 4 * 3600.0, system="RA---SIN")
+    made = reproject_to(np.ones((300, 300)), wcs((300, 300), 360.0), like, shape)
+    assert np.isnan(made.data[0]).all() and np.nansum(made.data) == made.footprint.sum() > 20
+
+
+@pytest.mark.pure
+def test_singles_stay_as_good_as_doubles():
+    data = np.random.default_rng(5).normal(size=(80, 90)).astype(np.float32)
+    grids = wcs(data.shape, 1.0, 23.0), wcs((50, 40), 1.4, -10.0)
+    one, other = (reproject_to(values, *grids, (50, 40), coverage=abs(values)) for values in (data, data.astype(float)))
+    np.testing.assert_array_equal(one.data, other.data)
+    np.testing.assert_array_equal(one.coverage, other.coverage)
+    assert one.data.dtype == one.coverage.dtype == float
 
 
 @pytest.mark.pure
