@@ -19,7 +19,7 @@ from ezarchive.batch import frames_of
 from ezarchive.catalogs.compared import IMAGE_FITS_SCHEMA
 from ezarchive.catalogs.result import arrow_to_qtable
 from ezarchive.compare.ds9regions import Ds9Regions
-from ezarchive.compare.fluximage import FluxImage, data_hdu, flux_image
+from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.imagefit import ImageFitOptions
 from ezarchive.compare.moffat import check_beta, check_fwhm
 from ezarchive.compare.psf import MoffatPsf
@@ -31,6 +31,7 @@ from ezarchive.files import Lock, sha256_file
 from ezarchive.frames.record import Frame
 from ezarchive.imagefitframe import METHODS, Reference, Settings, Task, failure, fit_frame, reference_psf
 from ezarchive.images.image import Image
+from ezarchive.images.planes import data_hdu
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive

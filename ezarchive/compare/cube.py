@@ -15,9 +15,9 @@ from astropy.io import fits
 from astropy.nddata import NDData, VarianceUncertainty
 from astropy.wcs import WCS, WcsError
 
-from ezarchive.compare.fluximage import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, quality_mask, stem, unit_of
 from ezarchive.errors import FrameError, InputError
 from ezarchive.images.fitsfile import open_fits
+from ezarchive.images.planes import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, quality_mask, stem, unit_of
 
 _WAVES = ("WAVE", "AWAV")
 _PLAIN = ("", "LINEAR", "LAMBDA", "WAVELENGTH")
@@ -222,6 +222,10 @@ def _celestial(header: fits.Header) -> WCS | None:
 
 
 def _wcs(header: fits.Header) -> WCS:
+    if str(header.get("CTYPE3", "")).strip().upper().endswith("-" + _TABLE):
+        # The table lies in another HDU; without it wcslib gives up all axes.
+        header = header.copy()
+        header["CTYPE3"] = ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return WCS(header)
@@ -232,6 +236,9 @@ def _wavelengths(cube: FluxCube, numbers: np.ndarray, unit: u.UnitBase) -> np.nd
     ctype = str(cube.header.get("CTYPE3", "")).strip().upper()
     if ctype.endswith("-" + _TABLE):
         raise InputError(f"{cube.name}: CTYPE3 {ctype!r} is a table, which is not read; give channel numbers (unit_wave=None)")
+    step = next((cube.header[card] for card in ("CD3_3", "CDELT3") if card in cube.header), None)
+    if step == 0:  # wcslib would take it for 1
+        raise InputError(f"{cube.name}: the channels of the third axis must have a width, found CD3_3 or CDELT3 of 0")
     found, given = _third_axis(cube, numbers)
     kind = ctype.split("-")[0]
     plain = kind in _PLAIN and given.is_equivalent(u.m)

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from ezarchive.compare.fluximage import FluxImage, stem
+from ezarchive.compare.fluximage import FluxImage
 from ezarchive.errors import InputError
 from ezarchive.files import atomic_write, check_folder
+from ezarchive.images.planes import stem
 from ezarchive.plots.common import FORMATS
 
 _KEPT = ("OBJECT", "TELESCOP", "INSTRUME", "FILTER", "DATE-OBS", "MJD-OBS", "EXPTIME", "BUNIT")

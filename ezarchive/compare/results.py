@@ -17,7 +17,8 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import NDArray
 
-from ezarchive.compare.fluximage import FluxImage, stem
+from ezarchive.compare.fluximage import FluxImage
+from ezarchive.images.planes import stem
 
 Floats = NDArray[np.float64]
 

@@ -13,20 +13,10 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from ezarchive.compare.fluximage import (
-    ERROR_NAMES,
-    QUALITY_NAME,
-    VARIANCE_NAMES,
-    FluxImage,
-    data_hdu,
-    flux_image,
-    quality_mask,
-    siblings_of,
-    stem,
-    unit_of,
-)
+from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.resample import Piece, Source
 from ezarchive.images.image import Image
+from ezarchive.images.planes import ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, data_hdu, quality_mask, siblings_of, stem, unit_of
 
 _BLANK = 1e-10
 """Of the typical value that is not zero: what is smaller is a drizzled image's edge."""

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from ezarchive.compare.bandpass import bandpass_image
 from ezarchive.compare.cube import flux_cube
-from ezarchive.compare.fluximage import FluxImage, flux_image, stem
+from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.grid import grid_of
 from ezarchive.compare.regrid import regrid_hst_like_muse
 from ezarchive.compare.rescale import rescale_hst_like_muse
 from ezarchive.errors import InputError
 from ezarchive.files import check_folder
+from ezarchive.images.planes import stem
 
 Floats = NDArray[np.float64]
 

@@ -144,13 +144,24 @@ def test_limits_of_channels(cards, first, last):
         ({"OBJECT": "x"}, "cube: must have a spectral axis of wavelengths .* found CTYPE3 '' with unit 'none'"),
         ({"CTYPE3": "WAVE-TAB", "CUNIT3": "m", "PS3_0": "WCS-TABLE"}, "cube: CTYPE3 'WAVE-TAB' is a table, which is not read"),
         ({"CTYPE3": "VELO", "CUNIT3": "m/s", "CRVAL3": 0.0, "CRPIX3": 1.0, "CDELT3": 100.0}, "found CTYPE3 'VELO' with unit 'm / s'"),
-        (LINEAR | {"CDELT3": 0.0}, "cube: "),
+        (LINEAR | {"CDELT3": 0.0}, "cube: the channels of the third axis must have a width, found CD3_3 or CDELT3 of 0"),
+        (LINEAR | {"CUNIT3": "parsnip"}, "cube: the WCS of the third axis cannot be used: .*parsnip"),
     ],
 )
 def test_cubes_without_wavelengths(cards, message):
     with pytest.raises(InputError, match=message):
         FluxCube(SHAPE, header(**cards), fits.Header()).edges(u.AA)
     assert len(FluxCube(SHAPE, header(**cards), fits.Header()).edges(None)) == 12
+
+
+@pytest.mark.parametrize("more", [{}, {"PS3_0": "WCS-TABLE", "PS3_1": "WAVE"}])
+def test_a_table_of_wavelengths_leaves_the_places_on_the_sky(tmp_path, more):
+    sky = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CDELT1": -1e-4, "CDELT2": 1e-4}
+    fits.PrimaryHDU(np.ones(SHAPE, np.float32), header(**sky, CTYPE3="WAVE-TAB", CUNIT3="Angstrom", **more)).writeto(tmp_path / "t.fits")
+    cube = flux_cube(tmp_path / "t.fits")
+    np.testing.assert_allclose(cube.wcs.wcs.crval, [10, 20])
+    with pytest.raises(InputError, match="t: CTYPE3 'WAVE-TAB' is a table, which is not read; give channel numbers"):
+        cube.edges(u.AA)
 
 
 def test_files_that_are_no_cubes(tmp_path):

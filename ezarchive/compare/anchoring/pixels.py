@@ -7,12 +7,12 @@ other HDUs (ERR, WHT, ASDF, tables) are copied as they stand. Files appear whole
 from __future__ import annotations
 
 import hashlib
-import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import astropy.units as u
 import numpy as np
@@ -21,11 +21,15 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from ezarchive import sky
-from ezarchive.compare.fluximage import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, unit_of
+from ezarchive.compare.anchoring.threads import ALONE
 from ezarchive.errors import FrameError
 from ezarchive.files import atomic_write
 from ezarchive.images.fitsfile import read_errors
 from ezarchive.images.image import Image
+from ezarchive.images.planes import DATA_NAMES, ERROR_NAMES, QUALITY_NAME, VARIANCE_NAMES, unit_of
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 BLOCK = 2880
 KEY_CARD = "ANCHKEY"
@@ -62,6 +66,18 @@ class Smoothed:
     error: np.ndarray | None = None
 
 
+def _alone(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Let one thread at a time into a function that is at headers."""
+
+    @wraps(function)
+    def held(*args: Given.args, **options: Given.kwargs) -> Result:
+        with ALONE:
+            return function(*args, **options)
+
+    return held
+
+
+@_alone
 def read_pixels(path: Path, mask: np.ndarray | None = None) -> Pixels:
     """Read an image; exact zeros count as no data.
 
@@ -101,6 +117,7 @@ def read_pixels(path: Path, mask: np.ndarray | None = None) -> Pixels:
     return Pixels(data, image.wcs, unit, _step(image))
 
 
+@_alone
 def read_error(path: Path) -> np.ndarray | None:
     """Return the standard deviations of an image as float32, from its extension ERR, STAT or VAR; None if it has none."""
     with _opened(path) as units:
@@ -111,12 +128,14 @@ def read_error(path: Path) -> np.ndarray | None:
     return None if error is None else Image(path, error).load().astype(np.float32)
 
 
+@_alone
 def image_shape(path: Path) -> tuple[int, int]:
     """Return rows and columns of an image."""
     with _opened(path) as units:
         return units[_data_index(units, path)].shape[-2:]
 
 
+@_alone
 def sky_centre(path: Path) -> np.ndarray:
     """Return the unit vector of the middle of an image; zeros if it has no WCS or cannot be read."""
     try:
@@ -164,20 +183,24 @@ def write_anchored(source: Path, target: Path, offset: float, cards: Mapping[str
     A pixel that would become exactly 0, the mark of no data, gets the smallest value that its rounding allows.
     """
     with _opened(source) as units:
-        k = _data_index(units, source)
-        header = units[0].header.copy()
-        _annotate(header, cards, history, target.name)
-        sci = header if k == 0 else units[k].header.copy()
-        pixels = _with_offset(_stored(units[k]), offset)
-        _set_type(sci, pixels.dtype)
-        parts = [None] * len(units)
-        if k == 0:
-            parts[0] = _hdu_bytes(header, pixels)
-        else:
-            parts[0] = _hdu_bytes(header, None, _raw(source, units, 0)[1])
-            parts[k] = _hdu_bytes(sci, pixels)
+        with ALONE:
+            k = _data_index(units, source)
+            header = units[0].header.copy()
+            _annotate(header, cards, history, target.name)
+            sci = header if k == 0 else units[k].header.copy()
+            stored = _stored(units[k])
+        pixels = _with_offset(stored, offset)
+        with ALONE:
+            _set_type(sci, pixels.dtype)
+            parts = [None] * len(units)
+            if k == 0:
+                parts[0] = _hdu_parts(header, pixels)
+            else:
+                parts[0] = _hdu_parts(header, None, _raw(source, units, 0)[1])
+                parts[k] = _hdu_parts(sci, pixels)
+            places = [unit.fileinfo() for unit in units]
         with atomic_write(target, durable=False) as stream:
-            _splice(stream, source, units, parts)
+            _splice(stream, source, places, parts)
     return target
 
 
@@ -186,6 +209,7 @@ def cache_key(*parts: object) -> str:
     return hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=20).hexdigest()
 
 
+@_alone
 def read_smoothed(path: Path, key: str) -> Smoothed | None:
     """Return what `write_smoothed` wrote under the same key; None if the file is not there, damaged, or of another key."""
     try:
@@ -203,6 +227,16 @@ def read_smoothed(path: Path, key: str) -> Smoothed | None:
 
 def write_smoothed(path: Path, smoothed: Smoothed, source: Path, key: str, cards: Mapping[str, tuple[Any, str]]) -> Path:
     """Write an image at another resolution: the first header of its source, SCI, ERR where known, and COVERAGE."""
+    with ALONE:
+        units = _smoothed_units(smoothed, source, {**cards, KEY_CARD: (key, "of input and kernel")})
+        parts = [_hdu_parts(unit.header, unit.data) for unit in units]
+    with atomic_write(path, durable=False) as stream:
+        for part in parts:
+            _write(stream, part)
+    return path
+
+
+def _smoothed_units(smoothed: Smoothed, source: Path, cards: Mapping[str, tuple[Any, str]]) -> fits.HDUList:
     with _opened(source) as units:
         k = _data_index(units, source)
         header, primary = units[k].header.copy(), units[0].header.copy()
@@ -210,20 +244,19 @@ def write_smoothed(path: Path, smoothed: Smoothed, source: Path, key: str, cards
         header.remove(name, ignore_missing=True)
         primary.remove(name, ignore_missing=True)
     plain = fits.PrimaryHDU() if k == 0 else fits.PrimaryHDU(header=primary)
-    plain.header.update({**cards, KEY_CARD: (key, "of input and kernel")})
+    plain.header.update(cards)
     made = [plain, fits.ImageHDU(smoothed.data, header, "SCI")]
     if smoothed.error is not None:
         made.append(fits.ImageHDU(smoothed.error, name="ERR"))
     made.append(fits.ImageHDU(smoothed.coverage, name="COVERAGE"))
-    whole = io.BytesIO()
-    fits.HDUList(made).writeto(whole, output_verify="silentfix+ignore")
-    with atomic_write(path, durable=False) as stream:
-        stream.write(whole.getbuffer())
-    return path
+    whole = fits.HDUList(made)
+    whole.verify("silentfix+ignore")
+    whole.update_extend()
+    return whole
 
 
 def _opened(path: Path) -> fits.HDUList:
-    with read_errors(path), warnings.catch_warnings():
+    with ALONE, read_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         units = fits.open(path, memmap=True, lazy_load_hdus=False, do_not_scale_image_data=True, disable_image_compression=True)
         last, size = units[len(units) - 1].fileinfo(), path.stat().st_size
@@ -290,19 +323,18 @@ def _annotate(header: fits.Header, cards: Mapping[str, tuple[Any, str]], history
         header.add_history(line)
 
 
-def _hdu_bytes(header: fits.Header, pixels: np.ndarray | None, raw: bytes | memoryview = b"") -> tuple[bytes, Any]:
+def _hdu_parts(header: fits.Header, pixels: np.ndarray | None, raw: np.ndarray | None = None) -> tuple[Any, ...]:
     """Return header and data of an HDU as they go into a file, its checksums renewed where it has any."""
-    data = raw
+    data = (b"" if raw is None else raw,)
     if pixels is not None:
-        missing = -pixels.nbytes % BLOCK
-        data = pixels.astype(pixels.dtype.newbyteorder(">"), copy=False).tobytes() + bytes(missing)
+        data = pixels.astype(pixels.dtype.newbyteorder(">"), copy=False).reshape(-1).view(np.uint8), bytes(-pixels.nbytes % BLOCK)
     text = header.tostring().encode("ascii")
     if any(name in header for name in _CHECKSUMS):
         kind = fits.PrimaryHDU if "SIMPLE" in header else fits.ImageHDU
-        unit = kind.fromstring(text + bytes(data))
+        unit = kind.fromstring(text + b"".join(map(bytes, data)))
         unit.add_checksum()
         text = unit.header.tostring().encode("ascii")
-    return text, data
+    return text, *data
 
 
 def _raw(path: Path, units: fits.HDUList, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -312,12 +344,15 @@ def _raw(path: Path, units: fits.HDUList, k: int) -> tuple[np.ndarray, np.ndarra
     return whole[where["hdrLoc"] : where["datLoc"]], whole[where["datLoc"] : where["datLoc"] + where["datSpan"]]
 
 
-def _splice(stream: BinaryIO, source: Path, units: fits.HDUList, parts: Sequence[tuple[bytes, Any] | None]) -> None:
+def _splice(stream: BinaryIO, source: Path, places: Sequence[Mapping[str, int]], parts: Sequence[tuple[Any, ...] | None]) -> None:
     """Write the file again, some HDUs replaced; what follows the last one stays too."""
     whole, end = np.memmap(source, np.uint8, "r"), 0
-    for k, part in enumerate(parts):
-        where = units[k].fileinfo()
+    for where, part in zip(places, parts, strict=True):
         end = where["datLoc"] + where["datSpan"]
-        for piece in part or (whole[where["hdrLoc"] : end],):
-            stream.write(memoryview(piece))
-    stream.write(memoryview(whole[end:]))
+        _write(stream, part or (whole[where["hdrLoc"] : end],))
+    _write(stream, (whole[end:],))
+
+
+def _write(stream: BinaryIO, pieces: Sequence[Any]) -> None:
+    for piece in pieces:
+        stream.write(memoryview(piece))

@@ -112,7 +112,10 @@ def check_kernel(kernel: ArrayLike, name: str = "kernel") -> Floats:
         If it is not a 2-D array of odd sides, has values that are not finite, a sum that is not positive, negative lobes that sum up to
         more than `MOST_NEGATIVE`, or its centroid more than a quarter of a pixel from the middle.
     """
-    array = np.asarray(kernel, float)
+    try:
+        array = np.asarray(kernel, float)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"{name}: must be numbers, found {type(kernel).__name__}") from err
     if array.ndim != 2 or not array.size:
         raise InputError(f"{name}: must be a 2-D array, found shape {array.shape}")
     if array.shape[0] % 2 == 0 or array.shape[1] % 2 == 0:
