@@ -17,8 +17,12 @@ from ezarchive.files import atomic_write
 if TYPE_CHECKING:
     from ezarchive.compare.anchoring.offsets import OffsetFit
 
-VERSION = "1"
-"""Of the method: it is part of what convolved images are kept by, and stands in anchored ones (ANCHVER)."""
+VERSION = "2"
+"""Of the method: it must be raised whenever kernels, convolution or fits give other numbers.
+
+Convolved images are kept by it, and so is the marker of what was done: those of another version are made anew, while under the same one
+what older code made would be taken for what this one makes. It stands in anchored images and in the table of fits (ANCHVER).
+"""
 
 FitRecordKey = tuple[str, str]
 """What tells a fit from others: image and file of the reference."""
