@@ -27,6 +27,7 @@ from ezarchive.store.build import Builder
 from ezarchive.store.paths import store_folder
 from ezarchive.store.tree import Leaf
 from ezarchive.store.version import Version, published
+from ezarchive.warmup import is_compiled, warm_up_association
 
 if TYPE_CHECKING:
     from ezarchive.archive import Archive
@@ -104,6 +105,8 @@ def associate(
         _check_parameters(archive, previous)
         build.clean(archive.home, _kept(archive.home, number))
         work = _Work(archive, previous, number + 1, found, workers, memory_gb, progress)
+        if found.changes and not is_compiled("associate"):
+            warm_up_association(verbose=progress is not False)  # else every worker would compile the same loops the first time
         work.before = lineage.before(archive.home, number) if rebuild else None
         crowded = work.crowded(previous, compact)
         if not (found.changes or crowded) and (not rebuild or not number):

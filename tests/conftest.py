@@ -14,7 +14,7 @@ import ezarchive
 from ezarchive import simulate
 from ezarchive.photometry.detection import SexOptions, sex
 from ezarchive.simulate import ToyArchive
-from ezarchive.warmup import warm_up
+from ezarchive.warmup import warm_up, warm_up_association
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -34,30 +34,33 @@ def real_data() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the measuring loops once, before the workers of pytest-xdist are started: no test waits for it."""
-    if getattr(config.option, "numprocesses", None):
-        for dtype in ("float32", "float64"):
-            warm_up(dtype)
+    """Compile all loops once, before the workers of pytest-xdist are started: no test waits for it."""
+    if getattr(config.option, "numprocesses", None) and not config.option.collectonly:
+        compile_loops()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Compile all loops before the first test's clock runs: where no run has done it that takes minutes."""
+    in_worker = hasattr(session.config, "workerinput")
+    if session.items and not session.config.option.collectonly and not in_worker:
+        compile_loops()
+
+
+def compile_loops() -> None:
+    """Call the compiled loops with every type of array that tests give them; what is compiled is kept beside the source."""
+    for dtype in (np.float32, np.float64):
+        warm_up(np.dtype(dtype).name)
+        star = np.zeros((40, 40), dtype)
+        star[15:25, 15:25] = 100.0
+        sex(star, SexOptions(satur_level=1e3), noise=np.ones_like(star))
+        sex(star, SexOptions(satur_level=1e3), noise=1.0, mask=np.zeros(star.shape, bool))
+    warm_up_association()
 
 
 def pytest_terminal_summary(terminalreporter):
     """Say how many tests were skipped for want of the real frames."""
     wanting = [r for r in terminalreporter.stats.get("skipped", ()) if "EZARCHIVE_TEST_DATA" in str(r.longrepr)]
     terminalreporter.write_line(f"{len(wanting)} tests skipped for want of the real frames ({data_folder().name})")
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Compile the loops of detection and measurement before the first test's clock runs: where no run has done it that takes a minute."""
-    room = REPOSITORY / "ezarchive"
-    compiled = [path.stat().st_mtime for path in (room / "photometry" / "__pycache__").glob("kernels_sources.measure-*.nbi")]
-    sources = [path.stat().st_mtime for path in (*room.glob("photometry/kernels_*.py"), *room.glob("kernels/*.py"))]
-    if not session.items or session.config.option.collectonly or max(compiled, default=0.0) > max(sources, default=0.0):
-        return
-    for dtype in (np.float32, np.float64):
-        star = np.zeros((40, 40), dtype)
-        star[15:25, 15:25] = 100.0
-        sex(star, SexOptions(satur_level=1e3), noise=np.ones_like(star))
-        sex(star, SexOptions(satur_level=1e3), noise=1.0, mask=np.zeros(star.shape, bool))
 
 
 @pytest.fixture

@@ -187,11 +187,3 @@ def brute_force(rows, *, radius, min_nights):
         if len(set(catalogs)) == len(catalogs) and len(set(rows["night"][group].tolist())) >= min_nights:
             found.add(frozenset((int(rows["catalog_id"][i]), int(rows["row"][i])) for i in group))
     return found
-
-
-def warm_up():
-    """Compile the loops of the grouping, which takes ten seconds the first time on a machine."""
-    sky = Sky()
-    for night in range(2):
-        sky.add(table([1.0, 1.0002, 1.0001], [0.0, 0.0, 0.0], night + 1, night))
-        sky.add(table([1.0001], [0.0], 100 + night, night, forced=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ezarchive.warmup import is_compiled, warm_up
+from ezarchive.warmup import is_compiled, warm_up, warm_up_association
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -12,6 +12,14 @@ def test_a_second_time_is_quick_and_says_nothing(dtype: str, capsys: pytest.Capt
     warm_up(dtype)
     capsys.readouterr()
     assert warm_up(dtype) < 2.0
+    assert capsys.readouterr().out == ""
+
+
+def test_so_is_that_of_the_association(capsys: pytest.CaptureFixture[str]) -> None:
+    warm_up_association()
+    assert is_compiled("associate")
+    capsys.readouterr()
+    assert warm_up_association() < 2.0
     assert capsys.readouterr().out == ""
 
 

@@ -74,13 +74,13 @@ def summarise(light_curve: pa.Table, ambiguous_ids: ArrayLike = ()) -> tuple[pa.
     _check_sorted(ids, rows.mjd, start)
     order, begin, owner, code = kernels.arrange(start, rows.detected, rows.code, len(names))
     groups = kernels.Groups(order, begin, owner, code, np.zeros(len(owner), np.int64), np.zeros(len(owner), np.bool_))
-    values = np.full((len(owner), len(_FILTER_NUMBERS)), np.nan, order="F")
+    values = np.full((len(_FILTER_NUMBERS), len(owner)), np.nan)
     delta = kernels.measure_groups(rows, groups, values)
-    out = np.full((len(start) - 1, len(_NUMBERS)), np.nan, order="F")
+    out = np.full((len(_NUMBERS), len(start) - 1), np.nan)
     counts = np.zeros((len(start) - 1, 4), np.int32)
     kernels.measure_objects(rows, groups, values, delta, n_nights, out, counts)
-    objects = _objects(light_curve, ids, start, out, counts, np.asarray(ambiguous_ids, np.int64))
-    return objects, _filters(objects, groups, values, names)
+    objects = _objects(light_curve, ids, start, out.T, counts, np.asarray(ambiguous_ids, np.int64))
+    return objects, _filters(objects, groups, values.T, names)
 
 
 def _rows(table: pa.Table, start: NDArray[np.int64]) -> tuple[kernels.Rows, pa.Array, int]:

@@ -81,8 +81,9 @@ def arrange(start, detected, code, n_codes):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def measure_groups(rows, groups, out):  # pragma: no cover - compiled
-    """Fill ``n_good`` and ``calibrated`` of the groups, and ``out``, shape (groups, 11); return delta of J, NaN of what is not good."""
+def measure_groups(rows, groups, columns):  # pragma: no cover - compiled
+    """Fill ``n_good`` and ``calibrated`` of the groups, and `columns`, shape (11, groups); return delta of J, NaN of what is not good."""
+    out = columns.T  # of one group, an array by columns would be of another type than of several, and all be compiled once more
     delta = np.full(len(rows.mjd), np.nan)
     largest = 1
     for g in range(len(groups.object)):
@@ -202,8 +203,9 @@ def _j_of(mjd, delta, members):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def measure_objects(rows, groups, values, delta, n_nights, out, counts):  # pragma: no cover - compiled
-    """Fill ``out``, shape (objects, 9), and ``counts``, shape (objects, 4): detections, good ones, nights, filters."""
+def measure_objects(rows, groups, group_columns, delta, n_nights, columns, counts):  # pragma: no cover - compiled
+    """Fill `columns`, shape (9, objects), and `counts`, shape (objects, 4): detections, good ones, nights, filters."""
+    values, out = group_columns.T, columns.T
     seen = np.full(n_nights, -1, np.int64)
     g = 0
     for i in range(len(rows.start) - 1):

@@ -40,12 +40,12 @@ def test_a_long_light_curve_is_as_good_as_a_short_one(n):
     )  # fmt: skip
     order, begin, owner, which = kernels.arrange(rows.start, rows.detected, rows.code, 1)
     groups = kernels.Groups(order, begin, owner, which, np.zeros(1, np.int64), np.zeros(1, bool))
-    out = np.full((1, 11), np.nan, order="F")
+    out = np.full((11, 1), np.nan)
     delta = kernels.measure_groups(rows, groups, out)
     mean, error = variability.weighted_mean(mag, err)
     expected = [
         mean, error, np.median(mag), np.std(mag, ddof=1) if n > 1 else np.nan, mag.min(), mag.max(),
         np.sum(((mag - mean) / err) ** 2), variability.von_neumann_eta(mjd, mag), variability.stetson_j(mjd, mag, err), mjd[0], mjd[-1],
     ]  # fmt: skip
-    np.testing.assert_allclose(out[0], expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(out[:, 0], expected, rtol=1e-9, atol=1e-9)
     assert np.isfinite(delta).all() == (n > 1)
