@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +141,7 @@ def test_no_reference_file_is_a_failure_that_names_it(scene):
     assert step.do_step() is False
     assert "ngc9999_irac4_atgauss4.fits: is not there" in band(step.report, "F770W").message
     assert "F770W" in band(step.report, "F1000W").message
-    assert not list(scene.data.rglob("*i2d_anchor.fits"))
+    assert not any(anchored(scene, name).exists() for name in scene.files)
     assert not (scene.data / "anchoring_step_complete.txt").exists()
     (row,) = Table.read(scene.data / "ngc9999_anchor_tab.fits")
     assert (row["status"], bool(row["used"])) == ("failed", False)
@@ -512,6 +513,26 @@ def test_a_worker_that_dies_costs_nothing(scene):
     killer.join()
     for name, path in scene.files.items():
         assert applied(path, anchored(scene, name)) == pytest.approx(scene.offsets[name], abs=0.02)
+
+
+class Deadly(dict):
+    """An argument that ends the process that it comes to."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_images_that_kill_their_processes_are_told_of(scene):
+    step = step_of(scene, procs=2)
+    step.job = replace(step.job, beams=Deadly(step.job.beams))
+    assert step.do_step() is False
+    assert {band.status for band in step.report.bands} == {"failed"}
+    assert "the process that worked on it died (out of memory, or a crash in compiled code)" in str(step.report)
+    assert not any(anchored(scene, name).exists() for name in scene.files)
+    assert not (scene.data / "anchoring_step_complete.txt").exists()
+    assert not [path for path in scene.data.rglob(".*") if path.name.endswith(".tmp")]
 
 
 @pytest.mark.truth
