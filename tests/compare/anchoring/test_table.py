@@ -9,9 +9,12 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from ezarchive.compare.anchoring.convolution import convolve_to
 from ezarchive.compare.anchoring.offsets import fit_offset
+from ezarchive.compare.anchoring.psfkernels import PsfKernel, gaussian_to_gaussian, resample_kernel
 from ezarchive.compare.anchoring.table import (
     COLUMNS,
+    VERSION,
     AnchorReport,
     BandRecord,
     FitRecord,
@@ -92,3 +95,31 @@ def test_levels_of_several_targets_in_a_file(tmp_path, suffix):
     assert list(found["offset"][::2]) == [-0.2, -0.2]
     with pytest.raises(InputError, match="the suffix must be one of .ecsv, .csv, .fits"):
         write_levels(tmp_path / "x.dat", reports)
+
+
+PINNED = {
+    "2": (
+        0.01891163, 0.07034271, 1.400267, 0.5908399, 1.403322, 0.6022084, 4.069678, 0.1000000, 0.1000001, -0.00603111, 0.00390496, 1.002711
+    )
+}  # fmt: skip
+"""Numbers of each version; a version that was once in use keeps its own."""
+
+
+@pytest.mark.pure
+def test_other_numbers_are_another_version():
+    """Where this fails because numbers were meant to change: raise VERSION and put the new ones down for it.
+
+    What older code convolved would be taken for what this code makes.
+    """
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:90, :100]
+    sky = 8 * np.exp(-np.hypot(x - 40, y - 50) / 15) + 0.3 + rng.normal(0, 0.02, y.shape)
+    sky[:12, :30], sky[60, 70] = np.nan, 0
+    kernel = gaussian_to_gaussian(0.4, 1.1, 0.15)
+    turned = resample_kernel(PsfKernel(kernel, (0.15, 0.15)), (0.31, 0.27), angle=20.0)
+    edged, plain = (convolve_to(sky, kernel, edges=edges).data for edges in (True, False))
+    exact = [fit_offset(plain, 2 * plain + 0.1, beam_pixels=7.0, kind=kind).intercept for kind in ("external", "internal")]
+    noisy = fit_offset(plain, edged + rng.normal(0, 0.02, y.shape), beam_pixels=7.0)
+    values = [kernel.max(), turned.max(), np.nanmean(edged), edged[14, 5], np.nanmean(plain), plain[14, 5], plain[45, 50], *exact]
+    values += [noisy.intercept, noisy.intercept_err, noisy.slope]
+    np.testing.assert_allclose(values, PINNED[VERSION], rtol=2e-4, atol=2e-6)
