@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ezarchive.compare.fluximage import FluxImage
 from ezarchive.compare.psf import MoffatPsf
+from ezarchive.compare.skynoise import sky_noise
 from ezarchive.compare.starmodel import MoffatProfile, Pixels
 from ezarchive.compare.starsolve import Stamp, StarSolution, solve
 from ezarchive.errors import CompareError, MeasurementError
@@ -53,8 +54,7 @@ def measure_psf(image: FluxImage, *, saturation: float | None = None) -> StarPsf
     CompareError
         ``no_star`` if there is no star that could be fitted.
     """
-    ny, nx = image.shape
-    cut = tuple(slice(max(0, (n - _LARGEST) // 2), max(0, (n - _LARGEST) // 2) + _LARGEST) for n in (ny, nx))
+    cut = _central(image.shape)
     data = np.where(image.mask[cut], np.nan, image.data[cut])
     no_star = f"{image.name}: must have stars that are not saturated nor blended, found none; its PSF must be given"
     try:
@@ -87,6 +87,11 @@ def with_noise(image: FluxImage, *, gain: float | None = None) -> FluxImage:
     -------
     FluxImage
         The same if its variance is known or its sky shows no noise.
+
+    Notes
+    -----
+    The noise of the sky is that of `sky_noise`, of the central 2048 x 2048 pixels: the scatter of pixels around the background, which wings
+    of sources fill, is up to four times as large in a crowded field.
     """
     if image.variance is not None:
         return image
@@ -97,10 +102,15 @@ def with_noise(image: FluxImage, *, gain: float | None = None) -> FluxImage:
         return image
     if not level.global_rms > 0:
         return image
-    variance = np.full(image.shape, level.global_rms**2)
+    sigma = sky_noise((data - level.level())[_central(image.shape)])
+    variance = np.full(image.shape, (sigma if sigma > 0 else level.global_rms) ** 2)
     if gain:
         variance += np.clip(np.nan_to_num(data - level.level()), 0, None) / gain
     return image.copy(variance=variance)
+
+
+def _central(shape: tuple[int, int]) -> tuple[slice, slice]:
+    return tuple(slice(max(0, (n - _LARGEST) // 2), max(0, (n - _LARGEST) // 2) + _LARGEST) for n in shape)
 
 
 def _star(data: Floats, step: tuple[float, float], x: float, y: float, fwhm: float) -> StarSolution | None:
