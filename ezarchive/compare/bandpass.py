@@ -91,8 +91,6 @@ def bandpass_image(
     unit = None if unit_wave is None else _unit(unit_wave)
     channels = channel_weights(curve, cube.edges(unit))
     total = float(curve.antiderivative()(curve.x[-1]))
-    if not total > 0:
-        raise InputError(f"sensitivities: must have a positive integral, found {total:g}")
     if not channels.sum() > 0:
         raise CompareError("no_overlap", f"wavelengths: {_missed(curve, cube, unit)}")
     lost = 1.0 - channels.sum() / total
@@ -113,9 +111,12 @@ def filter_curve(wavelengths: ArrayLike, sensitivities: ArrayLike, interpolation
         first = int(np.argmax(step <= 0))
         what = "repeated" if step[first] == 0 else "falling"
         raise InputError(f"wavelengths: must rise, found {what} ones: {x[first]:g}, then {x[first + 1]:g}")
-    if interpolation == "linear" or len(x) == 2:
-        return PPoly(np.stack([np.diff(y) / step, y[:-1]]), x)
-    return CubicSpline(x, y)
+    straight = interpolation == "linear" or len(x) == 2
+    curve = PPoly(np.stack([np.diff(y) / step, y[:-1]]), x) if straight else CubicSpline(x, y)
+    total = float(curve.integrate(x[0], x[-1]))
+    if not total > 0:
+        raise InputError(f"sensitivities: must have a positive integral, found {total:g}")
+    return curve
 
 
 def channel_weights(curve: PPoly, edges: Floats) -> Floats:

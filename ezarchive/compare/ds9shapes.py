@@ -118,14 +118,9 @@ class Ds9Circle(Ds9Region):
 
 
 @dataclass(frozen=True)
-class Ds9Ellipse(Ds9Region):
-    """An ellipse: ``Ds9Ellipse(exclude, system, x, y, width, height, pa)``.
+class _Turned(Ds9Region):
+    """What has two sizes and a direction."""
 
-    ``width`` and ``height`` are its semi-axes; ``pa`` says how far the axis of ``width`` is turned, in degrees: from +x to +y, on the sky
-    from west to north.
-    """
-
-    shape: str = field(init=False, default="ellipse")
     width: float
     height: float
     pa: float = 0.0
@@ -134,6 +129,17 @@ class Ds9Ellipse(Ds9Region):
         super().__post_init__()
         _positive(self, "width", "height")
         object.__setattr__(self, "pa", _finite("pa", self.pa))
+
+
+@dataclass(frozen=True)
+class Ds9Ellipse(_Turned):
+    """An ellipse: ``Ds9Ellipse(exclude, system, x, y, width, height, pa)``.
+
+    ``width`` and ``height`` are its semi-axes; ``pa`` says how far the axis of ``width`` is turned, in degrees: from +x to +y, on the sky
+    from west to north.
+    """
+
+    shape: str = field(init=False, default="ellipse")
 
     @property
     def reach(self) -> float:
@@ -146,18 +152,10 @@ class Ds9Ellipse(Ds9Region):
 
 
 @dataclass(frozen=True)
-class Ds9Box(Ds9Region):
+class Ds9Box(_Turned):
     """A rectangle: ``Ds9Box(exclude, system, x, y, width, height, pa)``; whole sides, ``pa`` as of `Ds9Ellipse`."""
 
     shape: str = field(init=False, default="box")
-    width: float
-    height: float
-    pa: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _positive(self, "width", "height")
-        object.__setattr__(self, "pa", _finite("pa", self.pa))
 
     @property
     def reach(self) -> float:

@@ -210,7 +210,9 @@ def prepared(reference: FluxImage, image: FluxImage, options: ImageFitOptions) -
     holes = reference.mask | ~np.isfinite(reference.data)
     for name, mask in (("reference", holes | masks["region_mask"]), ("image", image.mask | masks["extramask"])):
         if mask.all():
-            raise CompareError("all_masked", f"{name} {image.name if name == 'image' else reference.name}: every pixel is masked")
+            what = "region_mask" if name == "reference" else "extramask"
+            told = f"{name} {image.name if name == 'image' else reference.name}: every pixel is masked, by its own mask or {what}"
+            raise CompareError("all_masked", told)
     sky = window.segment_mask(reference.data, holes) if options.segment else np.zeros(image.shape, bool)
     level = float(np.median(reference.data[~holes])) * factor
     pixels = window.patched(np.where(holes, 0.0, reference.data) * factor, holes, level)

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ezarchive.compare.bandpass import bandpass_image
+from ezarchive.compare.bandpass import bandpass_image, filter_curve
 from ezarchive.compare.cube import flux_cube
 from ezarchive.compare.fluximage import FluxImage, flux_image
 from ezarchive.compare.grid import grid_of
@@ -126,7 +126,7 @@ def read_curve(path: str | os.PathLike[str]) -> tuple[Floats, Floats]:
     Raises
     ------
     InputError
-        If there is no such file, or a line has no two numbers; it names the line.
+        If there is no such file, or a line has no two numbers: it names the line; or the numbers are no curve (see `bandpass_image`).
     """
     path = Path(path)
     try:
@@ -144,8 +144,12 @@ def read_curve(path: str | os.PathLike[str]) -> tuple[Floats, Floats]:
             raise InputError(f"curve {path}, line {number}: {line.strip()!r} must be a wavelength and a sensitivity") from err
     if not rows:
         raise InputError(f"curve {path}: must hold lines of wavelength and sensitivity, found none")
-    made = np.array(rows)
-    return made[:, 0], made[:, 1]
+    wavelengths, sensitivities = np.array(rows).T
+    try:
+        filter_curve(wavelengths, sensitivities)
+    except InputError as err:
+        raise InputError(f"curve {path}: {err}") from err
+    return wavelengths, sensitivities
 
 
 def _label(image: FluxImage) -> str:

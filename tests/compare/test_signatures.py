@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from pathlib import Path
 
 import astropy.units as u
 import pytest
@@ -54,6 +55,7 @@ AnchoringStep.do_step(self)
 AnchoringStep.parallel_anchoring(self, file, external=True, internal_reference=None)
 AnchoringStep.run_step(self, files)
 """
+README = Path(__file__).resolve().parents[2] / "README.md"
 ERRORS = {"UserError", "WorkerError"}
 """Exceptions take what is published, in that order; how they do is their own."""
 
@@ -96,6 +98,13 @@ def test_signature(line):
     for extra in parameters:
         if extra.kind is inspect.Parameter.KEYWORD_ONLY:
             assert extra.default is not inspect.Parameter.empty, f"{name}: {extra.name} must have a default"
+
+
+@pytest.mark.parametrize("line", PUBLISHED.strip().splitlines(), ids=lambda line: line.split("(")[0])
+def test_the_readme_tells_what_it_has_become(line):
+    name = published(line)[0].split(".")[-1]
+    rows = [row for row in README.read_text(encoding="utf-8").splitlines() if row.startswith(("| `imphot.", "| `pjpipe."))]
+    assert any(f"{name}`" in row.split("|")[1] for row in rows), f"{name}: must be in the table of names"
 
 
 def test_the_names_are_listed():

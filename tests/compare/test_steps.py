@@ -129,6 +129,11 @@ def test_wide_band_images_of_one_name(cube, tmp_path):
     [
         ("5000 1\nhigh 2\n", "line 2: 'high 2' must be a wavelength and a sensitivity"),
         ("5000\n", "line 1: '5000' must be a wavelength and a sensitivity"),
+        ("5000 1\n5000 1\n", r"curve .*curve\.txt: wavelengths: must rise, found repeated ones: 5000, then 5000"),
+        ("6000 1\n5000 1\n", r"curve .*curve\.txt: wavelengths: must rise, found falling ones: 6000, then 5000"),
+        ("5000 1\nnan 1\n", r"curve .*curve\.txt: wavelengths: must be one list of finite numbers"),
+        ("5000 0\n6000 0\n", r"curve .*curve\.txt: sensitivities: must have a positive integral, found 0"),
+        ("5000 1\n", r"curve .*curve\.txt: wavelengths, sensitivities: must have as many values, two or more, found 1 and 1"),
         ("# nothing\n\n", "must hold lines of wavelength and sensitivity, found none"),
         (None, "must be a text file of wavelengths and sensitivities"),
     ],
