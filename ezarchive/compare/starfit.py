@@ -26,7 +26,7 @@ from ezarchive.errors import InputError
 
 Floats = NDArray[np.float64]
 
-_FOLDED = 3.0
+_FOLDED = 3
 """Nyquist frequencies up to which a transfer function counts where nothing has been filtered."""
 
 
@@ -226,7 +226,7 @@ def _window(reference: FluxImage, options: StarFitOptions) -> Callable[[Floats],
 
 
 def _reference_profile(reference: FluxImage, options: StarFitOptions, window: Any) -> Profile:
-    band = 1.0 if window is not None else _FOLDED
+    band = 1 if window is not None else _FOLDED
     if options.hst_psf is None and options.free_reference:
         return TransferProfile(_free_moffat, ("fwhm", "beta"), band, window)
     psf = MoffatPsf(options.hst_fwhm, options.hst_beta) if options.hst_psf is None else as_psf(options.hst_psf, reference.step, "hst_psf")

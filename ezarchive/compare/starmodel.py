@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -117,7 +118,7 @@ class TransferProfile:
         See `Transfer`.
     free : tuple of str
         Names of the free parameters of the shape.
-    band : float
+    band : int
         Highest frequency along each axis in units of the Nyquist frequency of the pixels: 1 where the image has been low-passed; more
         where light above it is folded back.
     window : callable or None
@@ -126,7 +127,7 @@ class TransferProfile:
 
     transfer: Transfer
     free: tuple[str, ...] = ()
-    band: float = 1.0
+    band: int = 1
     window: Callable[[Floats], Floats] | None = None
 
     def evaluate(self, pixels: Pixels, x: float, y: float, shape: dict[str, float]) -> tuple[Floats, Floats]:
@@ -139,7 +140,7 @@ class TransferProfile:
             known = known * self.window(2 * np.hypot(u[0], v[0][:, None]))
         turns = -2j * np.pi
         spectra = [value * known, value * known * turns * fx, value * known * turns * fy, *(one * known for one in by_shape)]
-        made = _inverse(np.array(spectra), fx[0], fy[:, 0], pixels.x - x, pixels.y - y)
+        made = _inverse(np.array(spectra), pixels, u[0], v[0], (x, y), self.band)
         return made[0], made[1:].T
 
 
@@ -158,7 +159,7 @@ def correlation(shape: tuple[int, int], window: Callable[[Floats], Floats]) -> F
     ndarray, shape (2 ny - 1, 2 nx - 1)
         By the distance of two pixels in rows and columns; 1 in the middle.
     """
-    (v, wv), (u, wu) = (_frequencies(np.arange(n), 1.0, 1.0) for n in shape)
+    (v, wv), (u, wu) = (_frequencies(np.arange(n), 1.0, 1) for n in shape)
     power = window(2 * np.hypot(u, v[:, None])) ** 2 * wv[:, None] * wu
     lag_y, lag_x = (np.arange(1 - n, n) for n in shape)
     made = np.cos(2 * np.pi * np.outer(lag_y, v)) @ power @ np.cos(2 * np.pi * np.outer(u, lag_x))
@@ -166,21 +167,28 @@ def correlation(shape: tuple[int, int], window: Callable[[Floats], Floats]) -> F
     return made / power.sum()
 
 
-def _frequencies(places: Floats, step: float, band: float) -> tuple[Floats, Floats]:
+def _frequencies(places: Floats, step: float, band: int) -> tuple[Floats, Floats]:
     """Return frequencies in cycles per pixel from -band/2 to band/2, and the part of the band that each stands for."""
     extent = (places.max() - places.min()) / step + 1
-    n = int(min(extent + np.ceil(_ROOM_ARCSEC / step), max(_MOST_NODES, extent * 1.2)) * band)
-    n += n % 2
+    n = int(min(extent + np.ceil(_ROOM_ARCSEC / step), max(_MOST_NODES, extent * 1.2)))
+    n = scipy.fft.next_fast_len(n + n % 2) * band
     u = (np.arange(n) + 0.5) / n * band - band / 2
     return u, np.full(n, band / n)
 
 
-def _inverse(spectra: NDArray[Any], fx: Floats, fy: Floats, x: Floats, y: Floats) -> Floats:
-    """Return the inverse transforms, shape (k, n), of spectra, shape (k, fy, fx), at n places that lie on few rows and columns."""
-    columns, at_x = np.unique(np.round(x, 9), return_inverse=True)
-    rows, at_y = np.unique(np.round(y, 9), return_inverse=True)
-    along_x = np.exp(2j * np.pi * np.outer(fx, columns))
-    along_y = np.exp(2j * np.pi * np.outer(rows, fy))
-    # Sums this small take less time in one thread than threads of BLAS take to meet.
-    half = np.einsum("kyx,xc->kyc", spectra, along_x)
-    return np.einsum("ry,kyc->krc", along_y, half).real[:, at_y, at_x]
+def _inverse(spectra: NDArray[Any], pixels: Pixels, u: Floats, v: Floats, place: tuple[float, float], band: int) -> Floats:
+    """Return the inverse transforms, shape (k, n), of spectra, shape (k, v, u), at the pixels, as seen from a place (x, y)."""
+    at = []
+    for values, step, f, centre, axis in ((pixels.y, pixels.step[0], v, place[1], 1), (pixels.x, pixels.step[1], u, place[0], 2)):
+        first = values.min()
+        index = np.rint((values - first) / step).astype(int)
+        shape = [-1 if k == axis else 1 for k in range(3)]
+        spectra = spectra * np.exp(2j * np.pi * f * (first - centre) / step).reshape(shape)
+        # At whole pixels from the first one, frequencies that differ by one cycle per pixel are the same.
+        n = len(f) // band
+        spectra = spectra.reshape(*spectra.shape[:axis], band, n, *spectra.shape[axis + 1 :]).sum(axis=axis)
+        spectra = scipy.fft.ifft(spectra, axis=axis, overwrite_x=True) * n
+        kept = np.arange(index.max() + 1)
+        spectra = np.take(spectra, kept, axis=axis) * np.exp(2j * np.pi * f[0] * kept).reshape(shape)
+        at.append(index)
+    return spectra.real[:, at[0], at[1]]

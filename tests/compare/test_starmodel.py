@@ -25,8 +25,8 @@ def free(fx, fy, shape):
 PROFILES = {
     "moffat": MoffatProfile(),
     "integrated": MoffatProfile(integrate=True),
-    "transfer": TransferProfile(free, ("fwhm", "beta"), 3.0),
-    "filtered": TransferProfile(free, ("fwhm", "beta"), 1.0, blackman),
+    "transfer": TransferProfile(free, ("fwhm", "beta"), 3),
+    "filtered": TransferProfile(free, ("fwhm", "beta"), 1, blackman),
 }
 SHAPE = {"fwhm": 0.9, "beta": 2.7}
 
@@ -59,10 +59,21 @@ def test_both_kinds_agree():
     """A transfer function up to three times the Nyquist frequency is as good as the profile at the centres of pixels."""
     pixels = grid(31)
     one, _ = MoffatProfile(0.9, 2.7).evaluate(pixels, 0.03, 0.04, {})
-    known = TransferProfile(lambda fx, fy, shape: (moffat_transfer(np.hypot(fx, fy), 0.9, 2.7), []), band=3.0)
+    known = TransferProfile(lambda fx, fy, shape: (moffat_transfer(np.hypot(fx, fy), 0.9, 2.7), []), band=3)
     other, slopes = known.evaluate(pixels, 0.03, 0.04, {})
     np.testing.assert_allclose(other, one, atol=3e-5 * one.max())
     assert slopes.shape == (31 * 31, 2)
+
+
+@pytest.mark.parametrize("name", ["transfer", "filtered"])
+def test_any_pixels_of_a_rectangle(name):
+    """Of holes, and of a stamp whose first rows and columns are not used, each pixel gets what it gets in the whole."""
+    whole, rng = grid(40), np.random.default_rng(1)
+    values, slopes = PROFILES[name].evaluate(whole, 0.07, -0.11, SHAPE)
+    used = (rng.uniform(size=1600) < 0.5) & (whole.x > -3) & (whole.y < 2.5)
+    parts = PROFILES[name].evaluate(Pixels(whole.x[used], whole.y[used], whole.step), 0.07, -0.11, SHAPE)
+    np.testing.assert_allclose(parts[0], values[used], atol=2e-5 * values.max())
+    np.testing.assert_allclose(parts[1], slopes[used], atol=1e-4 * np.abs(slopes).max())
 
 
 def test_fixed_parameters_have_no_derivatives():
