@@ -36,6 +36,8 @@ def real_data() -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     """Compile all loops once, before the workers of pytest-xdist are started: no test waits for it."""
     if getattr(config.option, "numprocesses", None) and not config.option.collectonly:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")  # several threads in each worker would spin on the others' cores: fits take twice as long
         compile_loops()
 
 
