@@ -158,24 +158,23 @@ def _gaussian_covariance(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _take_off_edges(made: Floats, coverage: Floats, good: NDArray[np.bool_], covariance: NDArray[np.float64]) -> None:
     """Take off, in place, the gradient times how far the centre of the kernel in use lay off."""
-    y, x = np.nonzero(good & (coverage < 1 - _COVERED))
-    known = np.ones(good.shape, bool)
-    shift = covariance @ _gradients(coverage, known, y, x) / coverage[y, x]
-    made[y, x] -= (shift * _gradients(made, good, y, x)).sum(0).astype(np.float32)
+    where = np.flatnonzero(good & (coverage < 1 - _COVERED))
+    share = coverage.ravel()[where]
+    shift = covariance @ _gradients(coverage, np.ones(good.shape, bool), where) / share
+    made.ravel()[where] -= (shift * _gradients(made, good, where)).sum(0).astype(np.float32)
 
 
-def _gradients(plane: Floats, good: NDArray[np.bool_], y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the gradient (2, n) along y and x at pixels, from the neighbours that are good; 0 where there is none."""
-    found = []
-    for dy, dx in ((1, 0), (0, 1)):
-        values, reach = [], np.zeros(y.size)
-        for sign in (1, -1):
-            there = np.clip(y + sign * dy, 0, plane.shape[0] - 1), np.clip(x + sign * dx, 0, plane.shape[1] - 1)
-            use = good[there]
-            values.append(np.where(use, plane[there], plane[y, x]).astype(float))
-            reach += use & ((there[0] != y) | (there[1] != x))
-        found.append((values[0] - values[1]) / np.maximum(reach, 1))
-    return np.stack(found)
+def _gradients(plane: Floats, good: NDArray[np.bool_], where: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the gradient (2, n) along y and x at pixels (flat indices), from the neighbours that are good; 0 where there is none."""
+    nx = plane.shape[1]
+    wide, use = np.pad(plane, 1).ravel(), np.pad(good, 1).ravel()
+    middle = where + where // nx * 2 + nx + 3
+    here, found = wide[middle], np.empty((2, where.size))
+    for axis, stride in enumerate((nx + 2, 1)):
+        after, before = use[middle + stride], use[middle - stride]
+        change = np.where(after, wide[middle + stride], here).astype(float) - np.where(before, wide[middle - stride], here)
+        found[axis] = change / np.maximum(after.astype(np.int8) + before, 1)
+    return found
 
 
 def _propagated(plan: _Plan, error: Floats, valid: NDArray[np.bool_], coverage: Floats, bad: NDArray[np.bool_]) -> Floats:
@@ -197,7 +196,7 @@ class _Plan:
         self._start = (kernel.shape[0] // 2, kernel.shape[1] // 2)
         room = [max(n + k // 2, k) for n, k in zip(shape, kernel.shape, strict=True)]
         self._size = fft.next_fast_len(room[0]), fft.next_fast_len(room[1], real=True)
-        self._transfer = self._forward(self._centred(kernel.astype(np.float32)))
+        self._transfer = self._transformed(kernel.astype(np.float32))
 
     def apply(self, plane: Floats) -> Floats:
         """Return the convolution of a plane."""
@@ -211,8 +210,12 @@ class _Plan:
         rows = fft.rfft(plane, n=self._size[1], axis=1, workers=self._workers)
         return fft.fft(rows, n=self._size[0], axis=0, overwrite_x=True, workers=self._workers)
 
-    def _centred(self, kernel: Floats) -> Floats:
-        """Return the kernel with its centre at the first pixel, wrapped around."""
-        made = np.zeros(self._size, np.float32)
-        made[: kernel.shape[0], : kernel.shape[1]] = kernel
-        return np.roll(made, (-self._start[0], -self._start[1]), axis=(0, 1))
+    def _transformed(self, kernel: Floats) -> NDArray[np.complex64]:
+        """Return the transform of the kernel with its centre at the first pixel, wrapped around."""
+        (ny, nx), (y, x) = kernel.shape, self._start
+        made = np.zeros((ny, self._size[1]), np.float32)
+        made[:, :nx] = kernel
+        rows = fft.rfft(np.roll(made, -x, axis=1), axis=1, overwrite_x=True, workers=self._workers)
+        planes = np.zeros((self._size[0], rows.shape[1]), np.complex64)
+        planes[: ny - y], planes[self._size[0] - y :] = rows[y:], rows[:y]
+        return fft.fft(planes, axis=0, overwrite_x=True, workers=self._workers)

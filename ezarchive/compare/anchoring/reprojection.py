@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
 from ezarchive import sky
+from ezarchive.compare.anchoring.threads import ALONE
 from ezarchive.errors import CompareError, InputError
 
 Floats = NDArray[np.float64]
@@ -123,7 +124,8 @@ def _mapping(source: WCS, target: WCS, shape: tuple[int, int]) -> Mapping:
     """
 
     def exact(y: Floats, x: Floats) -> tuple[Floats, Floats]:
-        there_x, there_y = sky.icrs_to_pixel(target, *sky.pixel_to_icrs(source, *np.meshgrid(x, y)))
+        with ALONE:
+            there_x, there_y = sky.icrs_to_pixel(target, *sky.pixel_to_icrs(source, *np.meshgrid(x, y)))
         return there_y, there_x
 
     for degree in _DEGREES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,10 @@ from ezarchive.compare.anchoring.table import (
     fit_table,
     write_table,
 )
+from ezarchive.compare.anchoring.tasks import images_at_once, run_tasks
+from ezarchive.compare.anchoring.threads import run_threads
 from ezarchive.compare.anchoring.work import AnchorJob, AnchorTask, BandImage, fit_image
-from ezarchive.errors import EzarchiveError, FrameError, InputError
+from ezarchive.errors import FrameError, InputError
 from ezarchive.files import atomic_write, sync_files
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class AnchoringStep:
     in_dir, ref_dir : path
         Of the bands' folders, and of references (``<target>_<survey>.fits``, MJy/sr unless BUNIT says otherwise).
     procs : int
-        Processes. The files that are written do not depend on it.
+        Processes; with 1, threads of this one, as many as there are cores and memory for. The files that are written do not depend on it.
     in_step_ext, out_step_ext : str
         Last parts of the names of images and of anchored images.
     in_subdir, out_subdir : str
@@ -296,7 +298,7 @@ class AnchoringStep:
             tasks = [
                 AnchorTask(self.job, image, plan.surveys_of(image, self.surveys), prepare=self._prepares(image, groups)) for image in images
             ]
-            for task, found in self._run(tasks, team):
+            for task, found in run_tasks(tasks, self.procs, team):
                 records += found
                 anchored += direct(task.target, found)
         return anchored
@@ -311,7 +313,7 @@ class AnchoringStep:
             known = [image for image in group.images if image in levels]
             tasks += [AnchorTask(self.job, image, (), nearest(image, known)) for image in group.images if known and image not in levels]
         made = list(anchored)
-        for task, found in self._run(tasks, team):
+        for task, found in run_tasks(tasks, self.procs, team):
             records += found
             made += chained(task.target, found, levels)
         return made
@@ -319,36 +321,17 @@ class AnchoringStep:
     def _prepares(self, image: BandImage, groups: Sequence[plan.Group]) -> bool:
         return any(image in group.images and len(group.images) > 1 for group in groups)
 
-    def _run(self, tasks: Iterable[AnchorTask], team: pool.Team) -> Iterable[tuple[AnchorTask, tuple[FitRecord, ...]]]:
-        """Work through tasks, in their order; a process that dies costs its image only."""
-        listed = list(tasks)
-        found = {}
-        for task, result in pool.run(fit_image, listed, min(self.procs, max(len(listed), 1)), team=team):
-            if isinstance(result, EzarchiveError):
-                what = task.target
-                lost = FitRecord(
-                    what.band, what.instrument, what.image, "", Path(), "", "", code=getattr(result, "code", ""), message=str(result)
-                )
-                result = (lost,)
-            elif isinstance(result, Exception):
-                raise result
-            found[task.target] = result
-        return [(task, found[task.target]) for task in listed]
-
     def _finished(
         self, images: Sequence[BandImage], others: Sequence[BandImage], anchored: Sequence[Anchored], records: Sequence[FitRecord]
     ) -> AnchorReport:
         """Write the anchored images and the table."""
         levels = {one.image: one for one in anchored}
         made = [self._image_record(image, levels, others, records) for image in images]
-        for k, record in enumerate(made):
-            if record.status == FAILED:
-                record.output.unlink(missing_ok=True)  # of an earlier run: it does not hold any more
-                continue
-            try:
-                write_anchored(record.image, record.output, record.offset, anchor_cards(record), anchor_history(record))
-            except FrameError as err:
-                made[k] = replace(record, status=FAILED, message=str(err), offset=np.nan, offset_err=np.nan)
+        for k, (record, result) in enumerate(run_threads(_written, made, images_at_once(one.image for one in images))):
+            if isinstance(result, FrameError):
+                made[k] = replace(record, status=FAILED, message=str(result), offset=np.nan, offset_err=np.nan)
+            elif isinstance(result, Exception):
+                raise result
         sync_files([record.output for record in made if record.status != FAILED])
         offsets = {key: value for one in anchored for key, value in one.offsets.items()}
         fits = [record for record in records if record.reference]
@@ -366,6 +349,7 @@ class AnchoringStep:
                 level.record, level.record.unit, level.message,
             )  # fmt: skip
         mine = [f"{record.reference}: {record.message}".removeprefix(": ") for record in records if record.image == image.image]
+        mine = list(dict.fromkeys(mine))
         if image in others:
             mine.append(f"ref_band names no band for the instrument {image.instrument!r}")
         elif not mine:
@@ -393,3 +377,10 @@ class AnchoringStep:
             used += job.paths.kernel_dir.glob(f"{band.lower()}_to_*.fits")
         settings = {name: getattr(job, name) for name in job.__dataclass_fields__ if name not in ("paths", "threads")}
         return plan.fingerprint({**settings, "bands": self.bands, "references": self.references, "surveys": self.surveys}, used)
+
+
+def _written(record: ImageRecord) -> None:
+    if record.status == FAILED:
+        record.output.unlink(missing_ok=True)  # of an earlier run: it does not hold any more
+    else:
+        write_anchored(record.image, record.output, record.offset, anchor_cards(record), anchor_history(record))

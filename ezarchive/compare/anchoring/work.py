@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ezarchive.compare.anchoring.pixels import (
 )
 from ezarchive.compare.anchoring.psfkernels import FWHM_OF_SIGMA, gaussian_to_gaussian, read_kernel, resample_kernel, resolution_fwhm
 from ezarchive.compare.anchoring.table import EXTERNAL, INTERNAL, VERSION, FitRecord
+from ezarchive.compare.anchoring.threads import ALONE
 from ezarchive.compare.ds9regions import region_mask
 from ezarchive.compare.fluximage import read_flux_image
 from ezarchive.errors import CompareError, FrameError, InputError
@@ -189,11 +190,12 @@ class _Source:
 
     @cached_property
     def digest(self) -> str:
-        return sha256_file(self.what.image)
+        return _digest(self.what.image)
 
     @property
     def unit(self) -> str:
-        return self.job.unit if self.pixels.unit is None else self.pixels.unit.to_string().replace(" / ", "/")
+        with ALONE:
+            return self.job.unit if self.pixels.unit is None else self.pixels.unit.to_string().replace(" / ", "/")
 
     def smoothed(self, resolution: str) -> Smoothed:
         """Return the image at a resolution, from the file of an earlier run if nothing has changed since."""
@@ -201,9 +203,9 @@ class _Source:
         if how is None:
             data = self.pixels.data
             return Smoothed(data, np.isfinite(data).astype(np.float32))
-        kernel = sha256_file(how) if isinstance(how, Path) else how
+        kernel = _digest(how) if isinstance(how, Path) else how
         edges = self.job.method == "robust"
-        key = cache_key(VERSION, self.digest, kernel, edges, "" if self.mask is None else sha256_file(self.mask[0]))
+        key = cache_key(VERSION, self.digest, kernel, edges, "" if self.mask is None else _digest(self.mask[0]))
         path = self.job.paths.convolved(self.what.band, self.what.image, resolution)
         found = read_smoothed(path, key)
         if found is None:
@@ -224,7 +226,9 @@ class _Source:
 
     def _kernel(self, how: Path | tuple[float, float]) -> np.ndarray:
         if isinstance(how, Path):
-            return resample_kernel(read_kernel(how), self.pixels.step)
+            with ALONE:
+                kernel = read_kernel(how)
+            return resample_kernel(kernel, self.pixels.step)
         return gaussian_to_gaussian(*how, self.pixels.step)
 
 
@@ -244,12 +248,24 @@ def read_mask(path: Path, image: Path) -> np.ndarray:
     FrameError
         If a file cannot be read.
     """
-    if path.suffix.lower() == ".reg":
-        return np.asarray(region_mask(path, read_flux_image(image)), bool)
-    found, shape = read_flux_image(path), image_shape(image)
+    with ALONE:
+        if path.suffix.lower() == ".reg":
+            return np.asarray(region_mask(path, read_flux_image(image)), bool)
+        found, shape = read_flux_image(path), image_shape(image)
     if found.shape != shape:
         raise InputError(f"mask {path}: must have the shape of {image.name}, {shape}, found {found.shape}")
     return found.mask | (found.data != 0)
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file, read once while nothing about it changes."""
+    there = path.stat()
+    return _known_digest(path, there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns)
+
+
+@lru_cache(maxsize=256)
+def _known_digest(path: Path, *_: int) -> str:
+    return sha256_file(path)
 
 
 def _survey_record(source: _Source, survey: str) -> FitRecord:
@@ -276,7 +292,8 @@ def _survey_level(source: _Source, record: FitRecord) -> tuple[Level, float, flo
     if not record.reference_file.is_file():
         raise CompareError("no_reference", f"{record.reference_file}: is not there")
     pixels = read_pixels(record.reference_file)
-    factor = level_factor(pixels.unit or source.job.unit, source.unit, pixels.step, str(record.reference_file))
+    with ALONE:
+        factor = level_factor(pixels.unit or source.job.unit, source.unit, pixels.step, str(record.reference_file))
     data = pixels.data if factor == 1 else pixels.data * np.float32(factor)
     return Level(data, pixels.wcs, None), source.fwhm(record.resolution) or 2 * max(pixels.step), factor
 
@@ -287,7 +304,8 @@ def _band_level(source: _Source, record: FitRecord, reference: BandImage) -> tup
         smoothed = other.smoothed(record.resolution)
     except _PROBLEMS as err:
         raise CompareError(getattr(err, "code", "input"), f"reference band {reference.band}: {err}") from err
-    factor = level_factor(other.unit, source.unit, other.pixels.step, str(reference.image))
+    with ALONE:
+        factor = level_factor(other.unit, source.unit, other.pixels.step, str(reference.image))
     data = smoothed.data if factor == 1 else smoothed.data * np.float32(factor)
     fwhm = source.fwhm(record.resolution) or other.fwhm(record.resolution) or 2 * max(other.pixels.step)
     return Level(data, other.pixels.wcs, _covered(source, smoothed)), fwhm, factor
@@ -303,7 +321,8 @@ def _with_fit(source: _Source, record: FitRecord, level: Level, fwhm: float, fac
         paths = job.paths.figures(source.what.band, source.what.image, name, alone=source.what.alone)
         labels = tuple(label_of(text, simplify=job.simplify) for text in (record.reference, source.what.band))
         planes = {"reference": matched.reference, "image": matched.image, "coverage": matched.coverage}
-        save_anchoring(paths, fit, **planes, labels=labels, unit=source.unit)
+        with ALONE:
+            save_anchoring(paths, fit, **planes, labels=labels, unit=source.unit)
     return replace(record, fit=fit, unit=source.unit, factor=factor, message=fit.message if fit.status != "ok" else "")
 
 
@@ -314,7 +333,8 @@ def _covered(source: _Source, smoothed: Smoothed) -> np.ndarray | None:
 def _range(job: AnchorJob, record: FitRecord, level: Level) -> dict[str, Any]:
     """Return the arguments that say what range of surface brightness is used."""
     if job.galaxy is not None:
-        region = galaxy_region(job.galaxy, level.wcs, level.data.shape, job.reff_factor)
+        with ALONE:
+            region = galaxy_region(job.galaxy, level.wcs, level.data.shape, job.reff_factor)
         return {"region": region, "percentiles": job.percentiles or GALAXY_PERCENTILES}
     if job.percentiles is not None:
         return {"percentiles": job.percentiles}
@@ -323,7 +343,8 @@ def _range(job: AnchorJob, record: FitRecord, level: Level) -> dict[str, Any]:
 
 def _width(path: Path) -> float:
     """Return the FWHM in arcsec of the round Gaussian with the second moments of a kernel."""
-    kernel = read_kernel(path)
+    with ALONE:
+        kernel = read_kernel(path)
     y, x = np.indices(kernel.data.shape)
     y, x = ((axis - (n - 1) / 2) * step for axis, n, step in zip((y, x), kernel.data.shape, kernel.step, strict=True))
     return float(np.sqrt(max((kernel.data * (x**2 + y**2)).sum() / 2, 0.0)) * FWHM_OF_SIGMA)
