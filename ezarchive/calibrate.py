@@ -12,7 +12,7 @@ from ezarchive.batch import frames_of
 from ezarchive.calibrateframe import Settings, Task, calibrate_frame, frame_calibration
 from ezarchive.catalogs import paths
 from ezarchive.catalogs.reference import QueriedReference, Reference, read_reference
-from ezarchive.database import filerows, queries, runs, troubles, zeropoints
+from ezarchive.database import queries, runs, zeropoints
 from ezarchive.database.queries import CatalogRow
 from ezarchive.driver import Driver
 from ezarchive.errors import EzarchiveError, InputError, MeasurementError, UnknownNameError
@@ -22,6 +22,8 @@ from ezarchive.photometry.calibration import FitOptions, is_number
 from ezarchive.photometry.calibrators import FrameCalibration, ReferenceStars, StarSelection
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from ezarchive.archive import Archive
 
 __all__ = ["CalibrationReport", "FitOptions", "StarSelection", "calibrate", "calibration_of"]
@@ -236,9 +238,7 @@ def _options(selection: StarSelection | None, fit: FitOptions | None, options: M
     return replace(made[0], **chosen[0]), replace(made[1], **chosen[1])
 
 
-def _settings(
-    method: str, system: str, ab_offset: Any, radius: Any, selection: StarSelection, fit: FitOptions
-) -> Settings:
+def _settings(method: str, system: str, ab_offset: Any, radius: Any, selection: StarSelection, fit: FitOptions) -> Settings:
     if method not in METHODS:
         raise InputError(f"method={method!r}: must be one of {', '.join(METHODS)}")
     if str(system).lower() not in SYSTEMS:
@@ -331,28 +331,15 @@ def _stars(
 class _Recorder(Driver):
     """A driver that records zero points; ``sources`` counts them."""
 
+    _files = False  # but figures
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.notes: list[tuple[str, str]] = []
 
-    def _take(self, task: Any, result: Any, *, shared: bool) -> None:  # noqa: ARG002  workers write figures only
-        super()._take(task, result, shared=True)
+    def _store(self, conn: Connection, good: Sequence[tuple[Any, Any]], bad: Sequence[tuple[Any, str, str]]) -> None:  # noqa: ARG002
+        zeropoints.add_zero_points(conn, [row for _, result in good for row in result.rows])
 
-    def _record(self) -> None:
-        good = [(task, result) for task, result in self._waiting if not isinstance(result, Exception)]
-        bad = [(task, result) for task, result in self._waiting if isinstance(result, Exception)]
-        self._waiting, self._since = [], time.monotonic()
-        if not good and not bad:
-            return
-        failures = [self._failure(task, error) for task, error in bad]
-        with self.archive.database.begin() as conn:
-            zeropoints.add_zero_points(conn, [row for _, result in good for row in result.rows])
-            troubles.resolve_frames(conn, [task.frame.frame_id for task, _ in good], self.stage)
-            roots = filerows.root_ids(conn) if bad else {}
-            for (task, _), (_, code, message) in zip(bad, failures, strict=True):
-                frame = task.frame
-                troubles.add_quarantine(conn, roots.get(frame.root), frame.relpath, self.stage, code, message, frame.frame_id)
-        self.failed += failures
-        self.measured += [task.frame.frame_id for task, _ in good]
+    def _count(self, good: Sequence[tuple[Any, Any]]) -> None:
         self.sources += sum(len(result.rows) for _, result in good)
         self.notes += [(str(task.frame.path), note) for task, result in good for note in result.notes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,6 +22,8 @@ from ezarchive.frames.record import Frame
 from ezarchive.maps import StoredMap
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from ezarchive.archive import Archive
 
 PACKAGES = ("ezarchive", "astropy", "numpy", "sep", "pyarrow")
@@ -154,6 +156,9 @@ class Driver:
         Whether the workers make their files durable; else that is done here, before the rows that name them.
     """
 
+    _files = True
+    """Whether workers write a file for each frame."""
+
     def __init__(
         self, archive: Archive, run_id: int, method: str, *, targets: str = "", stage: str = "measure", synced: bool = True
     ) -> None:
@@ -183,7 +188,8 @@ class Driver:
             runs.close_run(conn, self.run_id, {"n_failed": len(self.failed)})
 
     def _take(self, task: Task, result: Done | Exception, *, shared: bool) -> None:
-        if not shared and not isinstance(result, Exception) and not (self.archive.home / task.relpath).exists():
+        written = self._files and not isinstance(result, Exception)
+        if written and not shared and not (self.archive.home / task.relpath).exists():
             message = f"{task.relpath}: was written by a worker, but is not here; workers and driver must share {self.archive.home}"
             result = MeasurementError("not_shared", message)
         self._waiting.append((task, result))
@@ -201,8 +207,7 @@ class Driver:
         if not self.synced:  # the workers left it to be done for many files at once
             sync_files(self.archive.home / task.relpath for task, _ in good)
         with self.archive.database.begin() as conn:
-            maps.record_maps(conn, [result.mesh for _, result in good if result.mesh is not None])
-            runs.add_catalogs(conn, [self._row(task, result) for task, result in good])
+            self._store(conn, good, [(task, code, message) for (task, _), (_, code, message) in zip(bad, failures, strict=True)])
             troubles.resolve_frames(conn, [task.frame.frame_id for task, _ in good], self.stage)
             roots = filerows.root_ids(conn) if bad else {}
             for (task, _), (_, code, message) in zip(bad, failures, strict=True):
@@ -210,6 +215,15 @@ class Driver:
                 troubles.add_quarantine(conn, roots.get(frame.root), frame.relpath, self.stage, code, message, frame.frame_id)
         self.failed += failures
         self.measured += [task.frame.frame_id for task, _ in good]
+        self._count(good)
+
+    def _store(self, conn: Connection, good: Sequence[tuple[Any, Any]], bad: Sequence[tuple[Any, str, str]]) -> None:  # noqa: ARG002
+        """Store the results of tasks; of those that failed, with code and message, there is nothing to store but their quarantine."""
+        maps.record_maps(conn, [result.mesh for _, result in good if result.mesh is not None])
+        runs.add_catalogs(conn, [self._row(task, result) for task, result in good])
+
+    def _count(self, good: Sequence[tuple[Any, Any]]) -> None:
+        """Count what has been stored."""
         self.sources += sum(result.rows for _, result in good)
 
     def _row(self, task: Task, done: Done) -> runs.NewCatalog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -24,7 +24,7 @@ from ezarchive.compare.imagefit import ImageFitOptions
 from ezarchive.compare.moffat import check_beta, check_fwhm
 from ezarchive.compare.psf import MoffatPsf
 from ezarchive.compare.starfit import check_star
-from ezarchive.database import comparisons, filerows, runs, troubles
+from ezarchive.database import comparisons, runs
 from ezarchive.driver import Driver
 from ezarchive.errors import CompareError, InputError, UnknownNameError
 from ezarchive.files import Lock, sha256_file
@@ -34,6 +34,8 @@ from ezarchive.images.image import Image
 from ezarchive.images.planes import data_hdu
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from ezarchive.archive import Archive
 
 __all__ = ["ImageFitReport", "fit_photometry", "image_fits"]
@@ -339,28 +341,11 @@ def _work(work: _Recorder, tasks: Sequence[Task], workers: int | None, progress:
 class _Recorder(Driver):
     """A driver that records image fits; ``sources`` counts them."""
 
-    def _take(self, task: Any, result: Any, *, shared: bool) -> None:  # noqa: ARG002  workers write no files
-        super()._take(task, result, shared=True)
+    _files = False
 
-    def _record(self) -> None:
-        good = [(task, result) for task, result in self._waiting if not isinstance(result, Exception)]
-        bad = [(task, result) for task, result in self._waiting if isinstance(result, Exception)]
-        self._waiting, self._since = [], time.monotonic()
-        if not good and not bad:
-            return
-        failures = [self._failure(task, error) for task, error in bad]
-        with self.archive.database.begin() as conn:
-            comparisons.add_image_fits(conn, [*(row for _, result in good for row in result.rows), *_failed(bad, failures)])
-            troubles.resolve_frames(conn, [task.frame.frame_id for task, _ in good], self.stage)
-            roots = filerows.root_ids(conn) if bad else {}
-            for (task, _), (_, code, message) in zip(bad, failures, strict=True):
-                frame = task.frame
-                troubles.add_quarantine(conn, roots.get(frame.root), frame.relpath, self.stage, code, message, frame.frame_id)
-        self.failed += failures
-        self.measured += [task.frame.frame_id for task, _ in good]
+    def _store(self, conn: Connection, good: Sequence[tuple[Any, Any]], bad: Sequence[tuple[Any, str, str]]) -> None:
+        rows = [row for _, result in good for row in result.rows]
+        comparisons.add_image_fits(conn, [*rows, *(failure(task, code, message) for task, code, message in bad)])
+
+    def _count(self, good: Sequence[tuple[Any, Any]]) -> None:
         self.sources += sum(len(result.rows) for _, result in good)
-
-
-def _failed(bad: Sequence[tuple[Any, Exception]], failures: Sequence[tuple[str, str, str]]) -> Iterator[Any]:
-    for (task, _), (_, code, message) in zip(bad, failures, strict=True):
-        yield failure(task, code, message)
