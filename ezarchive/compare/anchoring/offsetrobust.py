@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -18,9 +20,15 @@ Bools = NDArray[np.bool_]
 
 PERCENTILES = {"external": (2.0, 95.0), "internal": (2.0, 60.0)}
 REGION_PERCENTILES = (15.0, 60.0)
+_NARROWER = (85.0, 70.0)
+"""Upper percentiles to which a range may shrink where colours count for more than noise."""
 _MOST_BINS, _BIN_CELLS = 15, 20
 _WIDER = 2.0
 """How much wider than the beam correlations are looked for."""
+_SHUNNED = 1.5
+"""How many times over what colours may do counts where a range is chosen: more data do not make it smaller, as they do noise."""
+_ENOUGH = 100
+"""Independent patches of that size whose residuals tell the noise by themselves."""
 _SIGNIFICANT = 3.0
 _BENT = 2.5
 _ROUNDING = 1e-6
@@ -34,28 +42,76 @@ def robust_fit(
     value_range: tuple[float, float] | None,
     slope: float | None,
     has_region: bool,
+    colour: float = 0.0,
 ) -> OffsetFit:
     """Fit a line to cells (see `fit_offset`)."""
     flipped = kind == "external"
     x, y = (cells.image, cells.reference) if flipped else (cells.reference, cells.image)
+    ranges = [value_range]
     if value_range is None:
-        value_range = dynamic_range(x, percentiles or (REGION_PERCENTILES if has_region else PERCENTILES[kind]), region=cells.region)
-    inside = cells.used & (x >= value_range[0]) & (x <= value_range[1])
-    parts = _equal_parts(x[inside])
+        low, high = percentiles or (REGION_PERCENTILES if has_region else PERCENTILES[kind])
+        shrinks = colour > 0 and flipped and percentiles is None and not has_region
+        ranges = [dynamic_range(x, (low, upper), region=cells.region) for upper in ((high, *_NARROWER) if shrinks else (high,))]
+    given = _given(slope, flipped)
+    lines = [_fitted(cells, x, y, ranges[0], given, colour)]
+    for limits in ranges[1:]:
+        if _enough(x[_within(cells, x, limits)]):
+            lines.append(_fitted(cells, x, y, limits, given, colour))
+    return _described(cells, x, y, min(lines, key=lambda line: line.cost), kind, slope)
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A line y = intercept + slope x through the cells of a range, and the covariance of slope and intercept."""
+
+    inside: Bools
+    limits: tuple[float, float]
+    slope: float
+    intercept: float
+    covariance: Floats
+    curved: bool
+    allowed: float
+
+    @property
+    def cost(self) -> float:
+        """The variance of where the line is 0, along x, and what colours may do, which counts for more (`_SHUNNED`)."""
+        if not self.slope > 0:
+            return np.inf
+        change = np.array([self.intercept / self.slope, -1.0]) / self.slope
+        return float(change @ self.covariance @ change) + (_SHUNNED**2 - 1) * self.allowed**2
+
+
+def _fitted(cells: Cells, x: Floats, y: Floats, limits: tuple[float, float], given: float | None, colour: float) -> _Line:
+    inside = _within(cells, x, limits)
+    _equal_parts(x[inside])
     if not np.ptp(x[inside]):
         raise CompareError("no_range", f"the {np.count_nonzero(inside)} points in the range all have the same value, {x[inside][0]:g}")
-    given = _given(slope, flipped)
     m, b, weight, _ = huber_line(x[inside], y[inside], given)
     covariance = _covariance(inside, x, y - b - m * x, weight, cells, given is None)
     bent, curved = _bend(inside, x, y, (m, b), covariance, cells) if given is None else (0.0, False)
-    covariance = covariance + np.array([[0.0, 0.0], [0.0, bent**2]])
+    allowed = colour * (limits[1] - limits[0])
+    extra = bent**2 + (m * allowed) ** 2
+    return _Line(inside, limits, m, b, covariance + np.array([[0.0, 0.0], [0.0, extra]]), curved, allowed)
+
+
+def _within(cells: Cells, x: Floats, limits: tuple[float, float]) -> Bools:
+    return cells.used & (x >= limits[0]) & (x <= limits[1])
+
+
+def _enough(x: Floats) -> bool:
+    return x.size >= 2 * _BIN_CELLS and np.ptp(x) > 0
+
+
+def _described(cells: Cells, x: Floats, y: Floats, line: _Line, kind: str, slope: float | None) -> OffsetFit:
+    flipped, inside, m, b, covariance = kind == "external", line.inside, line.slope, line.intercept, line.covariance
+    parts = _equal_parts(x[inside])
     bins = _bins(x[inside], y[inside], parts, flipped)
     residual = bins.x - b - m * bins.y if flipped else bins.y - b - m * bins.x
     if flipped:
         m, b, covariance = _turned(m, b, covariance)
     errors = np.sqrt(np.maximum(np.diag(covariance), 0))
     flags = cells.flags + (("few_bins",) if len(parts) < FEWEST_BINS else ())
-    flags += ("curved",) if curved else ()
+    flags += ("curved",) if line.curved else ()
     flags += ("slope",) if slope is None and not m > _SIGNIFICANT * errors[0] else ()
     return OffsetFit(
         slope=m,
@@ -68,7 +124,7 @@ def robust_fit(
         n_cells=int(np.count_nonzero(inside)),
         n_bins=len(parts),
         beams=cells.beams,
-        value_range=(float(value_range[0]), float(value_range[1])),
+        value_range=(float(line.limits[0]), float(line.limits[1])),
         range_axis="image" if flipped else "reference",
         coverage=cells.coverage,
         bins=bins,
@@ -87,13 +143,14 @@ def _given(slope: float | None, flipped: bool) -> float | None:
 
 
 def _covariance(inside: Bools, x: Floats, residual: Floats, weight: Floats, cells: Cells, free: bool) -> Floats:
-    """Return the covariance (2, 2) of slope and intercept of a weighted line: the larger one of two.
+    """Return the covariance (2, 2) of slope and intercept of a weighted line: of two, the one that is seen, or the larger one.
 
     Notes
     -----
     (A'WA)^-1 A'W C W A (A'WA)^-1 with A = (x, 1). C is, on the one hand, what noise of the beam has: s^2 exp(-d^2 / (4 sigma^2)) at a
     distance d, sigma that of the beam; s^2 of the residuals, corrected for the parameters. On the other, the products of the residuals
-    themselves within twice that distance (Conley 1999, J. Econometrics 92, 1), which know structure that the line does not describe.
+    themselves within twice that distance (Conley 1999, J. Econometrics 92, 1), which know structure that the line does not describe, and
+    noise that is not correlated over the beam. Where there are a hundred such patches these are believed; where fewer, the larger one.
     """
     columns = [x, np.ones(x.shape)] if free else [np.ones(x.shape)]
     own = weight * residual[inside]
@@ -105,7 +162,8 @@ def _covariance(inside: Bools, x: Floats, residual: Floats, weight: Floats, cell
     normal = np.linalg.pinv(np.array([[(weight * p * q).sum() for p in flat] for q in flat]))
     noise = normal @ _pairs(inside, [weight * p for p in flat], spread) @ normal * variance
     seen = normal @ _pairs(inside, [own * p for p in flat], _WIDER * spread) @ normal
-    found = seen if seen[-1, -1] > noise[-1, -1] else noise
+    patches = weight.size / max(1.0, 2 * np.pi * (_WIDER * spread) ** 2)
+    found = seen if patches >= _ENOUGH or seen[-1, -1] > noise[-1, -1] else noise
     return found if free else np.array([[0.0, 0.0], [0.0, found[0, 0]]])
 
 

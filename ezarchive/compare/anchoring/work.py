@@ -39,6 +39,8 @@ from ezarchive.plots.anchoring import save_anchoring
 GALAXY_PERCENTILES = (15.0, 60.0)
 LEAST_COVERAGE = (0.8, 0.7)
 """Of images that are compared with surveys: what is missing beyond edges is known to first order (`convolve_to`)."""
+COLOUR = 0.0013
+"""Of such images: the share of the range's width by which colours that change with brightness may move a zero level (`fit_offset`)."""
 ALL_BANDS = "*"
 _PROBLEMS = (CompareError, FrameError, InputError)
 
@@ -314,7 +316,7 @@ def _band_level(source: _Source, record: FitRecord, reference: BandImage) -> tup
 def _with_fit(source: _Source, record: FitRecord, level: Level, fwhm: float, factor: float) -> FitRecord:
     job, smoothed = source.job, source.smoothed(record.resolution)
     image = Level(smoothed.data, source.pixels.wcs, _covered(source, smoothed))
-    options = _range(job, record, level) | ({"least_coverage": LEAST_COVERAGE} if record.kind == EXTERNAL else {})
+    options = _range(job, record, level) | ({"least_coverage": LEAST_COVERAGE, "colour": COLOUR} if record.kind == EXTERNAL else {})
     fit, matched = anchor_fit(image, level, fwhm=fwhm, kind=record.kind, method=job.method, reproject=job.reproject, **options)
     if job.plots:
         name = record.reference if record.kind == EXTERNAL else record.reference.lower()
