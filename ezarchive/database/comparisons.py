@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from ezarchive.database.models import FITTED, NAME_IDS, NAME_TABLES, anchor, frame, frame_file, image_fit, run
-from ezarchive.database.parts import chunks, in_ids, plain_rows
+from ezarchive.database.parts import chunks, in_ids, plain_rows, replace_rows
 from ezarchive.database.rows import clean_float, now
 from ezarchive.database.runs import canonical_json
 
@@ -114,11 +114,7 @@ def add_image_fits(conn: sa.Connection, rows: Sequence[NewImageFit]) -> None:
     rows : sequence of NewImageFit
         All of a frame together. A number that is not finite becomes NULL.
     """
-    for part in chunks(rows):
-        same = sa.and_(image_fit.c.run_id == part[0].run_id, in_ids(image_fit.c.frame_id, {row.frame_id for row in part}))
-        conn.execute(sa.delete(image_fit).where(same))
-    for part in chunks(rows):
-        conn.execute(sa.insert(image_fit), [_fit_values(row) for row in part])
+    replace_rows(conn, image_fit, rows, _fit_values)
 
 
 def add_anchors(conn: sa.Connection, rows: Sequence[NewAnchor]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -33,6 +33,26 @@ def in_ids(column: ColumnElement[Any], ids: Iterable[int]) -> ColumnElement[bool
     values = [int(number) for number in ids]
     written = len(values) > _FEW
     return column.in_(sa.bindparam("ids", values, type_=sa.BigInteger, expanding=True, literal_execute=written, unique=True))
+
+
+def replace_rows(conn: sa.Connection, table: sa.Table, rows: Sequence[Any], values: Callable[[Any], dict[str, Any]]) -> None:
+    """Put rows of one run in the place of those that it had of the same frames.
+
+    Parameters
+    ----------
+    conn : sqlalchemy.Connection
+    table : sqlalchemy.Table
+        With ``run_id`` and ``frame_id``.
+    rows : sequence
+        All of one run, all of a frame together; each with ``run_id`` and ``frame_id``.
+    values : callable
+        Gives the columns of a row.
+    """
+    for part in chunks(rows):
+        same = sa.and_(table.c.run_id == part[0].run_id, in_ids(table.c.frame_id, {row.frame_id for row in part}))
+        conn.execute(sa.delete(table).where(same))
+    for part in chunks(rows):
+        conn.execute(sa.insert(table), [values(row) for row in part])
 
 
 def plain_rows(conn: sa.Connection, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from ezarchive.database.models import catalog, current_run, frame_file, recipe, run, zero_point
-from ezarchive.database.parts import chunks, in_ids, plain_rows
+from ezarchive.database.parts import chunks, in_ids, plain_rows, replace_rows
 from ezarchive.database.rows import clean_float, now
 from ezarchive.database.runs import canonical_json
 from ezarchive.magnitudes import SAME_APERTURE, ZeroPoint
@@ -79,11 +79,7 @@ def add_zero_points(conn: sa.Connection, rows: Sequence[NewZeroPoint]) -> None:
     rows : sequence of NewZeroPoint
         All of a frame together. A number that is not finite becomes NULL.
     """
-    for part in chunks(rows):
-        same = sa.and_(zero_point.c.run_id == part[0].run_id, in_ids(zero_point.c.frame_id, {row.frame_id for row in part}))
-        conn.execute(sa.delete(zero_point).where(same))
-    for part in chunks(rows):
-        conn.execute(sa.insert(zero_point), [_values(row) for row in part])
+    replace_rows(conn, zero_point, rows, _values)
 
 
 def _values(row: NewZeroPoint) -> dict[str, Any]:
