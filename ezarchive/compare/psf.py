@@ -93,14 +93,16 @@ class ArrayPsf:
     pixel_scale: float | tuple[float, float]
 
     def __post_init__(self) -> None:
-        array = np.array(self.array, dtype=float)
+        try:
+            array, scales = np.array(self.array, dtype=float), tuple(np.broadcast_to(np.asarray(self.pixel_scale, dtype=float), 2).tolist())
+        except (TypeError, ValueError) as err:
+            raise InputError("psf: must be an array of numbers, and one or two numbers of arcsec per pixel") from err
         if array.ndim != 2 or not array.size:
             raise InputError(f"psf: must be an array of two axes, found shape {array.shape}")
         if not np.isfinite(array).all():
             raise InputError(f"psf: must be finite, found {int((~np.isfinite(array)).sum())} pixels that are not")
         if not array.sum() > 0:
             raise InputError(f"psf: its sum must be positive, found {array.sum():g}")
-        scales = tuple(np.broadcast_to(np.asarray(self.pixel_scale, dtype=float), 2).tolist())
         if not all(0 < s < np.inf for s in scales):
             raise InputError(f"pixel_scale {self.pixel_scale!r}: must be positive, arcsec per pixel")
         array /= array.sum()

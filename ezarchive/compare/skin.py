@@ -233,11 +233,12 @@ class _Files:
         return cls(image, prefix, suffix, title, figure, display, nowait, save, apply, resample)
 
     def leave(self, result: FittedPhotometry, products: Any, draw: Any) -> None:
-        """Write files, draw figures."""
+        """Write files, draw figures; a correction that cannot be made is told before anything is written."""
+        corrected = apply_corrections(self.image, result, resample=self.resample) if self.apply else None
         if self.save:
             save_products(self.prefix, self.image, products)
-        if self.apply:
-            apply_corrections(self.image, result, resample=self.resample).write(beside(self.prefix, "_aligned.fits"))
+        if corrected is not None:
+            corrected.write(beside(self.prefix, "_aligned.fits"))
         if self.suffix is not None or self.figure is not None:
             figure = draw(self.figure, self.title)
             if self.suffix is not None:

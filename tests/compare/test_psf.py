@@ -72,6 +72,9 @@ def test_what_may_be_given():
         (np.ones((3, 3)), "must come with its arcsec per pixel"),
         ((np.ones((3, 3)), 0.0), "pixel_scale 0.0: must be positive"),
         ((np.zeros((3, 3)), 0.1), "its sum must be positive"),
+        ((np.array([["a"]]), 0.1), "psf: must be an array of numbers, and one or two numbers of arcsec per pixel"),
+        ((np.ones((3, 3)), "fine"), "psf: must be an array of numbers, and one or two numbers of arcsec per pixel"),
+        ((np.ones((3, 3)), (0.1, 0.1, 0.1)), "psf: must be an array of numbers, and one or two numbers of arcsec per pixel"),
         ((np.full((3, 3), np.nan), 0.1), "must be finite, found 9"),
     ],
 )

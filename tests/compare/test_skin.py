@@ -246,6 +246,17 @@ def test_the_star_is_looked_at_before_anything_is_written(both):
 
 
 @pytest.mark.pure
+def test_a_correction_that_cannot_be_made_is_told_before_anything_is_written(both, monkeypatch):
+    def apply(image, imfit, **options):
+        raise InputError("imfit: the scale must be positive, found -1")
+
+    monkeypatch.setattr("ezarchive.compare.skin.apply_corrections", apply)
+    with pytest.raises(InputError, match="imfit: the scale must be positive"):
+        fit_image_photometry(*both, fix_beta=2.5, save=True, apply=True, hardcopy="png")
+    assert not list(both[0].parent.glob("*_*"))
+
+
+@pytest.mark.pure
 def test_results_go_to_json(both):
     told = json.loads(json.dumps(fit_image_photometry(*both, fix_beta=2.5).to_dict()))
     assert told["scale"]["value"] == pytest.approx(0.95, rel=0.01)
