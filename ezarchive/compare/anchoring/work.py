@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -178,21 +178,16 @@ class _Source:
 
     def __init__(self, job: AnchorJob, what: BandImage) -> None:
         self.job, self.what = job, what
+        self._pixels: Pixels | None = None
+        self._mask_file = job.masks.get(band_key(what.band), job.masks.get(ALL_BANDS))
 
-    @cached_property
-    def mask(self) -> tuple[Path, np.ndarray] | None:
-        """The file of the user's mask of this band, and the mask."""
-        masks = self.job.masks
-        path = masks.get(band_key(self.what.band), masks.get(ALL_BANDS))
-        return None if path is None else (path, read_mask(path, self.what.image))
-
-    @cached_property
+    @property
     def pixels(self) -> Pixels:
-        return read_pixels(self.what.image, None if self.mask is None else self.mask[1])
-
-    @cached_property
-    def digest(self) -> str:
-        return _digest(self.what.image)
+        with ALONE:  # no lock of a cached property around it: that would be another thread's to wait for
+            if self._pixels is None:
+                mask = None if self._mask_file is None else read_mask(self._mask_file, self.what.image)
+                self._pixels = read_pixels(self.what.image, mask)
+            return self._pixels
 
     @property
     def unit(self) -> str:
@@ -207,7 +202,7 @@ class _Source:
             return Smoothed(data, np.isfinite(data).astype(np.float32))
         kernel = _digest(how) if isinstance(how, Path) else how
         edges = self.job.method == "robust"
-        key = cache_key(VERSION, self.digest, kernel, edges, "" if self.mask is None else _digest(self.mask[0]))
+        key = cache_key(VERSION, _digest(self.what.image), kernel, edges, "" if self._mask_file is None else _digest(self._mask_file))
         path = self.job.paths.convolved(self.what.band, self.what.image, resolution)
         found = read_smoothed(path, key)
         if found is None:
