@@ -16,8 +16,10 @@ from astropy.table import QTable
 from ezarchive.compare.anchoring.files import AnchorPaths, resolution_of
 from ezarchive.compare.anchoring.table import VERSION
 from ezarchive.compare.anchoring.work import AnchorJob, BandImage, image_instrument, resolution_kernel
+from ezarchive.compare.ds9regions import Ds9Regions
 from ezarchive.errors import CompareError, FrameError, InputError
 from ezarchive.files import make_folder, temporary_name
+from ezarchive.images.planes import data_hdu
 
 REPROJECTIONS = ("interp", "adaptive", "exact")
 METHODS = ("robust", "classic")
@@ -132,7 +134,15 @@ def beams_of(value: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def masks_of(value: Any) -> dict[str, Path]:
-    """Return mask files by band, lower case, or ``*``; a path alone is for every band."""
+    """Return mask files by band, lower case, or ``*``; a path alone is for every band.
+
+    Raises
+    ------
+    InputError
+        If one is not there, or is a region file that cannot be understood.
+    FrameError
+        If one is no FITS image.
+    """
     if value is None:
         return {}
     masks = value if isinstance(value, Mapping) else {ANY: value}
@@ -140,6 +150,10 @@ def masks_of(value: Any) -> dict[str, Path]:
     for band, path in made.items():
         if not path.is_file():
             raise InputError(f"masks of {band}: must be files, {path} is not there")
+        if path.suffix.lower() == ".reg":
+            Ds9Regions(path)
+        else:
+            data_hdu(path)
     return made
 
 

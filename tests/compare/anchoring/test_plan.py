@@ -113,3 +113,16 @@ def test_the_plan_of_beams(tmp_path):
     assert found["F3W", "internal"] == ("none needed", "")
     assert ("F1W", "internal") not in found
     assert len(plan.planned(job, [], {})) == 0
+
+
+@pytest.mark.pure
+def test_masks_that_cannot_be_used_stop_before_anything(tmp_path):
+    for name, text in (("open.reg", 'fk5\ncircle(1,2,3"\n'), ("good.REG", "fk5\ncircle(1,2,3)\n"), ("no.fits", "text")):
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=r"open\.reg, line 2: 'circle\(1,2,3\"': a bracket is not closed"):
+        plan.masks_of({"F2W": tmp_path / "open.reg"})
+    with pytest.raises(FrameError, match=r"no\.fits: cannot be read as FITS"):
+        plan.masks_of(tmp_path / "no.fits")
+    with pytest.raises(InputError, match=r"masks of f2w: must be files, .*none\.reg is not there"):
+        plan.masks_of({"F2W": tmp_path / "none.reg"})
+    assert plan.masks_of({"F2W": tmp_path / "good.REG"}) == {"f2w": tmp_path / "good.REG"}
