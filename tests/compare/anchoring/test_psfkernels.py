@@ -201,3 +201,9 @@ def test_names_of_nothing_gaussian():
     for fwhm in (0, -1, np.nan, 1e-9):
         with pytest.raises(InputError, match="fwhm"):
             resolution_name(fwhm)
+
+
+@pytest.mark.pure
+def test_words_are_no_kernel():
+    with pytest.raises(InputError, match="kernel: must be numbers, found list"):
+        check_kernel([["a"]])
