@@ -17,7 +17,7 @@ VERBS = {
     "associate", "association", "differential", "epochs", "imagefitframe", "imagefits", "lightcurves", "periods", "variability", "withdraw"
 }  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
-SCIENCE = {"frames", "images", "photometry", "compare", "timeseries", "store", "catalogs", "database", "simulate"}
+SCIENCE = {"frames", "images", "photometry", "compare", "quicklook", "timeseries", "store", "catalogs", "database", "simulate"}
 
 MAY_IMPORT = {
     "ground": GROUND,
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "images": GROUND | {"frames", "images"},
     "photometry": (GROUND | {"photometry"}) - {"plots"},
     "compare": GROUND | {"images", "photometry", "compare"},
+    "quicklook": (GROUND | {"images", "photometry", "quicklook"}) - {"plots"},
     "timeseries": (GROUND | {"timeseries"}) - {"plots"},
     "store": (GROUND | {"timeseries", "store"}) - {"plots"},
     "catalogs": GROUND | {"frames.record", "timeseries", "store", "catalogs"},
