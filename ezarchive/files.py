@@ -104,6 +104,12 @@ def check_folder(folder: Path, name: str) -> None:
     """
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         raise InputError(f"{name}: must be a folder that can be written")
+    probe = folder / temporary_name("probe")
+    try:  # what may be written by its permissions may still refuse: /proc, a full or read-only disk
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as err:
+        raise InputError(f"{name}: must be a folder that can be written: {err.strerror or err}") from err
 
 
 def check_output(path: Path, name: str, sources: Iterable[Path] = ()) -> None:

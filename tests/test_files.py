@@ -64,6 +64,13 @@ def test_outputs_that_could_not_be_written_are_told_before_they_are_made(tmp_pat
     assert names(tmp_path) == ["link.json", "old.json", "source.json"]
 
 
+@pytest.mark.pure
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no /proc")
+def test_a_folder_that_takes_no_files_whatever_its_permissions_say():
+    with pytest.raises(InputError, match="outdir '/proc': must be a folder that can be written"):
+        check_folder(Path("/proc"), "outdir '/proc'")
+
+
 def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_folder(tmp_path, "outdir")
     monkeypatch.setattr(os, "access", lambda path, mode: False)

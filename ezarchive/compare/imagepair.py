@@ -98,6 +98,8 @@ class ImageFitOptions:
         for name in ("min_scale", "margin", "taper"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} {getattr(self, name)!r}: must not be negative")
+        if self.taper != int(self.taper):
+            raise InputError(f"taper {self.taper!r}: must be a whole number of pixels")
         if self.fix_scale is not None and not self.fix_scale > 0:
             raise InputError(f"fix_scale {self.fix_scale!r}: must be positive")
         if self.fix_fwhm is not None:
