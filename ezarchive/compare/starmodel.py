@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 _ROOM_ARCSEC = 12.0
 """Around a stamp in the plane of a transfer function, so that wings do not come in on the other side."""
 _MOST_NODES = 512
+_WHOLE = 1e-6
+"""Pixels by which places may be off whole numbers of pixels and yet be these."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)
 
 
@@ -181,14 +183,24 @@ def _inverse(spectra: NDArray[Any], pixels: Pixels, u: Floats, v: Floats, place:
     at = []
     for values, step, f, centre, axis in ((pixels.y, pixels.step[0], v, place[1], 1), (pixels.x, pixels.step[1], u, place[0], 2)):
         first = values.min()
-        index = np.rint((values - first) / step).astype(int)
+        away = (values - first) / step
+        index = np.rint(away).astype(int)
         shape = [-1 if k == axis else 1 for k in range(3)]
         spectra = spectra * np.exp(2j * np.pi * f * (first - centre) / step).reshape(shape)
-        # At whole pixels from the first one, frequencies that differ by one cycle per pixel are the same.
-        n = len(f) // band
-        spectra = spectra.reshape(*spectra.shape[:axis], band, n, *spectra.shape[axis + 1 :]).sum(axis=axis)
-        spectra = scipy.fft.ifft(spectra, axis=axis, overwrite_x=True) * n
-        kept = np.arange(index.max() + 1)
-        spectra = np.take(spectra, kept, axis=axis) * np.exp(2j * np.pi * f[0] * kept).reshape(shape)
+        if np.abs(away - index).max() > _WHOLE:
+            places, index = np.unique(away, return_inverse=True)
+            spectra = np.moveaxis(np.tensordot(spectra, np.exp(2j * np.pi * np.outer(f, places)), (axis, 0)), -1, axis)
+        else:
+            spectra = _at_whole(spectra, f, int(index.max()) + 1, axis, band)
         at.append(index)
     return spectra.real[:, at[0], at[1]]
+
+
+def _at_whole(spectra: NDArray[Any], f: Floats, length: int, axis: int, band: int) -> NDArray[Any]:
+    """Return the inverse transform along an axis at so many whole numbers of pixels, from 0."""
+    # Frequencies that differ by one cycle per pixel are the same there.
+    n = len(f) // band
+    spectra = spectra.reshape(*spectra.shape[:axis], band, n, *spectra.shape[axis + 1 :]).sum(axis=axis)
+    kept = np.arange(length)
+    turned = np.exp(2j * np.pi * f[0] * kept).reshape([-1 if k == axis else 1 for k in range(3)])
+    return np.take(scipy.fft.ifft(spectra, axis=axis, overwrite_x=True) * n, kept, axis=axis) * turned

@@ -76,6 +76,18 @@ def test_any_pixels_of_a_rectangle(name):
     np.testing.assert_allclose(parts[1], slopes[used], atol=1e-4 * np.abs(slopes).max())
 
 
+@pytest.mark.parametrize("name", ["transfer", "filtered"])
+def test_places_between_the_pixels(name):
+    """As the curve of a figure asks for them: what a star that is moved has at the pixels."""
+    whole = grid(40)
+    row = np.unique(whole.x)
+    for off in (0.02, 0.137):
+        between = Pixels(np.append(row + off, row[3] + 0.05), np.full(len(row) + 1, 0.2), whole.step)
+        values, _ = PROFILES[name].evaluate(between, 0.07, -0.11, SHAPE)
+        moved, _ = PROFILES[name].evaluate(Pixels(row, np.full(len(row), 0.2), whole.step), 0.07 - off, -0.11, SHAPE)
+        np.testing.assert_allclose(values[:-1], moved, atol=1e-4 * moved.max())
+
+
 def test_fixed_parameters_have_no_derivatives():
     assert MoffatProfile(0.7, 2.5).free == ()
     assert MoffatProfile(None, 2.5).free == ("fwhm",)
