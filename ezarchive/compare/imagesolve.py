@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from ezarchive.compare.imagemodel import FourierPlane, PairModel, Shape
 from ezarchive.errors import CompareError
@@ -24,6 +25,9 @@ Q_RANGE = (1e-3, 1 / 1.02)
 _STEPS = 40
 _CLOSE = 1e-7
 _LOW_FWHM = 0.05
+_HEARD = 0.01
+"""Power of a frequency by that of the strongest from which it tells of the noise."""
+_TURNS = 6
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def errors_of(problem: Problem, found: Solution, noise: Noise, used: NDArray[np.
     ----------
     problem, found
     noise : Noise
-        Where that of the image is not known, it is taken from the residuals as one number.
+        What is not known of the image is taken from the residuals as one number, of both if nothing is known of either.
     used : ndarray of bool, shape (ny, nx)
         Pixels of the image that have their own value.
     """
@@ -193,25 +197,50 @@ def errors_of(problem: Problem, found: Solution, noise: Noise, used: NDArray[np.
         variance = getattr(noise, name)
         expected[name] = 0.0 if variance is None else float((w2 * _spread(plane, transfer, variance)).sum())
     chi2 = float(residual @ residual) * len(residual) / max(len(residual) - len(names), 1)
-    image = noise.image
-    if image is None:
-        unit = float((w2 * _spread(plane, model.common, used.astype(float))).sum())
-        image = used * max(chi2 - expected["reference"], 0.0) / unit
-        rchi = np.nan
-    else:
+    known, rchi = noise.reference, np.nan
+    if noise.image is not None:
         total = expected["image"] + expected["reference"]
         rchi = chi2 / total if total > 0 else np.nan
+    elif known is not None:
+        unit = float((w2 * _spread(plane, model.common, used.astype(float))).sum())
+        noise = replace(noise, image=used * max(chi2 - expected["reference"], 0.0) / unit)
+    else:
+        noise = _of_residuals(problem, residual, filters, used)
     if not names:
         return Errors(names, np.zeros((0, 0)), np.zeros(0), rchi)
     normal, pull = columns @ columns.T, np.zeros(len(names))
-    if noise.reference is not None:
-        normal, pull = _less_noise(problem, found, names, normal, float((w2 * noise.reference).sum()), own)
-    middle = _carried(problem, columns, np.conj(model.common), image)
+    if known is not None:
+        normal, pull = _less_noise(problem, found, names, normal, float((w2 * known).sum()), own)
+    middle = _carried(problem, columns, np.conj(model.common), noise.image)
     if noise.reference is not None:
         middle = middle + _carried(problem, columns, np.conj(through), noise.reference)
     inverse = np.linalg.pinv(normal / (size := np.sqrt(np.outer(np.diag(normal), np.diag(normal)))), hermitian=True) / size
     covariance = inverse @ middle @ inverse
     return Errors(names, covariance * (max(rchi, 1.0) if np.isfinite(rchi) else 1.0), inverse @ pull, rchi)
+
+
+def _of_residuals(problem: Problem, residual: Floats, filters: dict[str, NDArray], used: NDArray[np.bool_]) -> Noise:
+    """Return the noise of both images by the power spectrum of the residuals, one number each.
+
+    Noise of the image is behind the common resolution; that of the reference behind its filter and the image's PSF: it has lower
+    frequencies, on which the background's error depends. The two levels are those of greatest likelihood for a spectrum of independent
+    frequencies (Whittle 1953, Ark. Mat. 2, 423), by weighted least squares in turn.
+    """
+    plane = problem.model.plane
+    spread = np.zeros(plane.shape)
+    spread[problem.at] = residual
+    power = np.abs(plane.forward(spread)) ** 2
+    total = float((problem.w**2).sum())
+    shapes = {name: total * np.abs(transfer) ** 2 for name, transfer in filters.items()}
+    at = shapes["image"] > _HEARD * shapes["image"].max()
+    seen, model = power[at], np.array([shapes[name][at] for name in ("image", "reference")])
+    levels = np.array([seen.sum() / model[0].sum(), 0.0])
+    for _ in range(_TURNS):
+        expected = levels @ model
+        if not (expected > 0).all():
+            break
+        levels = nnls((model / expected).T, seen / expected)[0]
+    return Noise(used * levels[0], np.full(plane.shape, levels[1]))
 
 
 def _carried(problem: Problem, columns: Floats, adjoint: Floats, variance: Floats) -> Floats:
