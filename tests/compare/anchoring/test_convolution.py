@@ -16,6 +16,7 @@ from scipy.signal import fftconvolve
 from ezarchive.compare import convolve_to
 from ezarchive.compare.anchoring.psfkernels import PsfKernel, gaussian_to_gaussian, read_kernel
 from ezarchive.errors import CompareError, InputError
+from ezarchive.simulate import nebulae
 from ezarchive.simulate.nebulae import NebulaPlan, band_image, gaussian_kernel, write_kernel
 
 
@@ -26,8 +27,15 @@ def lopsided(ny, nx, seed=0):
     return kernel / kernel.sum()
 
 
-MISSED = pytest.mark.xfail(strict=True, raises=AssertionError, reason="0.0031 against 0.002 where coverage is above 0.999: not explained")
-BEAMS_AND_SEEDS = [pytest.param(0.674, 3, marks=MISSED), (4.0, 3), *((fwhm, seed) for fwhm in (0.674, 4.0) for seed in (77, 20240126))]
+BEHIND = "a star lies within 0.5 arcsec behind an edge: off by 0.003 to 0.010 of 0.002 where the coverage is above 0.999"
+MISSED = pytest.mark.xfail(strict=True, raises=AssertionError, reason=BEHIND)
+CLOUDED = (3, 7, 8)
+"""Skies with such a star."""
+BEAMS_AND_SEEDS = [
+    *(pytest.param(0.674, seed, marks=MISSED) for seed in CLOUDED),
+    *((fwhm, seed) for fwhm in (0.674, 4.0) for seed in (1, 77, 20240126)),
+    (4.0, 3),
+]
 
 
 @pytest.mark.truth
@@ -38,19 +46,40 @@ BEAMS_AND_SEEDS = [pytest.param(0.674, 3, marks=MISSED), (4.0, 3), *((fwhm, seed
 def test_a_galaxy_through_a_wider_beam(tmp_path, seed, fwhm, source):
     plan = NebulaPlan(noise=0, seed=seed, position_angle=23.0 + seed % 90)
     band = plan.bands["F770W"]
-    image, truth = band_image(plan, "F770W"), band_image(plan, "F770W", fwhm=fwhm)
     if source == "made":
-        made = convolve_to(image.data, gaussian_to_gaussian(band.fwhm, fwhm, band.pixel))
+        kernel, step = gaussian_to_gaussian(band.fwhm, fwhm, band.pixel), None
     else:
         path = write_kernel(tmp_path / "k.fits", gaussian_kernel(band.fwhm, fwhm, band.pixel / 4), band.pixel / 4)
-        made = convolve_to(image.data, read_kernel(path), step=band.pixel)
+        kernel, step = read_kernel(path), band.pixel
+    like_the_truth(plan, kernel, fwhm, step)
+
+
+def like_the_truth(plan, kernel, fwhm, step=None):
+    """Assert what is asked of a convolved galaxy."""
+    image, truth = band_image(plan, "F770W"), band_image(plan, "F770W", fwhm=fwhm)
+    made = convolve_to(image.data, kernel, step=step)
     for limit, tolerance in ((0.99999, 1e-4), (0.999, 2e-3), (0.98, 2e-2)):
         used = np.isfinite(made.data) & (made.coverage > limit)
         assert np.count_nonzero(used) > 0.3 * used.size
-        off = np.abs(made.data[used] / truth.data[used] - 1)
-        assert np.quantile(off, 0.999) < tolerance
-        assert off.max() < tolerance
+        assert np.abs(made.data[used] / truth.data[used] - 1).max() < tolerance
     assert (np.isnan(made.data) == (np.isnan(image.data) | (image.data == 0))).all()
+
+
+@pytest.mark.truth
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", CLOUDED)
+def test_what_is_missed_is_the_light_of_stars_behind_edges(monkeypatch, seed):
+    """The same skies without the stars on blank pixels: all that is asked. No pixel holds the light of those."""
+    plan = NebulaPlan(noise=0, seed=seed, position_angle=23.0 + seed % 90)
+    band, image = plan.bands["F770W"], band_image(plan, "F770W")
+    light = nebulae._components(plan, "miri")
+    x, y = np.rint([nebulae._pixel(image.wcs, band.pixel, *one[:2]) for one in light]).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < image.data.shape[1]) & (y < image.data.shape[0])
+    seen = inside.copy()
+    seen[inside] = np.nan_to_num(image.data[y[inside], x[inside]]) != 0
+    monkeypatch.setattr(nebulae, "_components", lambda *_: light[seen | (light[:, 4] != 2)])
+    like_the_truth(plan, gaussian_to_gaussian(band.fwhm, 0.674, band.pixel), 0.674)
 
 
 @pytest.mark.oracle
