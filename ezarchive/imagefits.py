@@ -259,7 +259,10 @@ def _reference(archive: Archive, reference: Any) -> Reference:
         _check_reference(image, image.name)
         digest = hashlib.sha256(image.data.tobytes() + image.mask.tobytes()).hexdigest()
         return Reference(name=str(image.path) if image.path else f"pixels {digest[:16]}", identity=digest, pixels=image)
-    found = frames_of(archive, reference)
+    try:
+        found = frames_of(archive, reference)
+    except InputError as err:
+        raise InputError(f"reference: {str(err).removeprefix('frames: ')}") from err
     if len(found) != 1:
         raise InputError(f"reference: must be one frame, found {len(found)}")
     (frame,) = found

@@ -368,6 +368,7 @@ def test_a_process_that_is_killed_costs_no_frame(archive, folder):
         ({"regions": ["fk5; hexagon(3,3,3)"]}, "no such shape"),
         ({"reference": None}, "reference: must be a path"),
         ({"reference": [1, 2]}, "reference: must be one frame, found 2"),
+        ({"reference": 999}, "reference: frame_id 999 is not in this archive"),
         ({"reference": 77}, "frame_id 77 is not in this archive"),
         ({"frames": [77]}, "frame_id 77 is not in this archive"),
         ({"workers": 0}, "workers"),
