@@ -228,16 +228,28 @@ def band_image(plan: NebulaPlan, name: str, fwhm: float | None = None) -> Plane:
     light = band.slope * _rendered(plan, name, band.instrument, wcs, shape, band.pixel, band.fwhm if fwhm is None else fwhm)
     error = np.hypot(band.noise, 0.02 * np.sqrt(np.maximum(light, 0)))
     rng = np.random.default_rng([plan.seed, 1, *name.encode()])
-    data = light + plan.noise * rng.normal(size=shape) * error + band.offset
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    edge = _BORDER_ARCSEC / band.pixel
-    blank = (x < edge) | (y < edge) | (x >= shape[1] - edge) | (y >= shape[0] - edge) | ((x + y) * band.pixel < _CORNER_ARCSEC)
-    data[blank] = error[blank] = 0.0
+    data = light + (plan.noise * rng.normal(size=shape) * error if plan.noise else 0.0) + band.offset
+    for plane in (data, error):
+        _blank(plane, band.pixel)
     for east, north in _HOLES:
         px, py = _pixel(wcs, band.pixel, east, north)
-        hole = np.hypot(x - px, y - py) < _HOLE_ARCSEC / band.pixel
-        data[hole] = error[hole] = np.nan
+        radius = _HOLE_ARCSEC / band.pixel
+        rows, cols = (slice(max(0, int(c - radius)), max(0, int(c + radius) + 2)) for c in (py, px))
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        hole = np.hypot(x[:, cols] - px, y[rows] - py) < radius
+        data[rows, cols][hole] = error[rows, cols][hole] = np.nan
     return Plane(data, error, wcs)
+
+
+def _blank(plane: Floats, pixel: float) -> None:
+    """Set the borders and a corner of a plane to zero."""
+    edge, side = _BORDER_ARCSEC / pixel, int(_CORNER_ARCSEC / pixel) + 2
+    first, (top, right) = int(np.ceil(edge)), (int(np.ceil(size - edge)) for size in plane.shape)
+    for border in (plane[:first], plane[:, :first], plane[top:], plane[:, right:]):
+        border[...] = 0.0
+    corner = plane[:side, :side]
+    y, x = np.ogrid[: corner.shape[0], : corner.shape[1]]
+    corner[(x + y) * pixel < _CORNER_ARCSEC] = 0.0
 
 
 def survey_image(plan: NebulaPlan, name: str) -> Plane:
