@@ -79,7 +79,7 @@ def image_fit(
     Notes
     -----
     Image and model have one scale, from 2 standard deviations below the mean of what was compared to 5 above; the difference has one of
-    its own. Spectra: from .75 below to 4 above.
+    its own. Spectra: from .75 below, or 0, to 4 above.
     """
     figure = _figure(figure)
     pixels = [np.where(planes.weight > 0, plane, np.nan) for plane in (planes.image, planes.model, planes.residual)]
@@ -92,6 +92,8 @@ def image_fit(
     for row, (shown, reach, extent) in enumerate(((pixels, (2.0, 5.0), here), (spectra, (0.75, 4.0), there))):
         limits = _limits(shown[0], *reach)
         scales = [limits, limits, _limits(shown[2], *reach)]
+        if row == 1:  # amplitudes are not negative
+            scales = [(max(low, 0.0) if high > 0 else low, high) for low, high in scales]
         for one, values, scale, name in zip(axes[row], shown, scales, names, strict=True):
             drawn = _picture(one, values, scale, extent)
             one.set_title(name if row == 0 else f"|FFT| of the {name.split(',')[0]}", fontsize=9)
