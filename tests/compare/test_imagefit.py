@@ -238,7 +238,7 @@ def pulls(draws, names, *, skies=10, plan=None, known=True, **options):
 def test_errors_are_true_and_nothing_is_biased(free):
     names = ("scale", "bg", "dx", "dy", "fwhm", *(["beta"] if free else []))
     found = pulls(120, names, **({} if free else {"fix_beta": 2.5}))
-    assert (np.abs(found.mean(axis=0)) < 0.3).all()
+    assert (np.abs(found.mean(axis=0)) < 0.3 * found.std(axis=0)).all()
     assert (np.abs(found.std(axis=0) - 1) < 0.2).all()
 
 
@@ -250,9 +250,20 @@ def test_errors_are_true_and_nothing_is_biased(free):
     ids=["no variance", "faint", "moved", "segment"],
 )
 def test_errors_are_true_elsewhere(options):
-    found = pulls(60, ("scale", "dx", "dy", "fwhm"), fix_beta=2.5, **options)
-    assert (np.abs(found.mean(axis=0)) < 0.45).all()
-    assert (np.abs(found.std(axis=0) - 1) < 0.3).all()
+    names = ("scale", "dx", "dy", "fwhm") if options.get("segment") else ("scale", "bg", "dx", "dy", "fwhm")
+    found = pulls(100, names, fix_beta=2.5, **options)
+    assert (np.abs(found.mean(axis=0)) < 0.3 * found.std(axis=0)).all()
+    assert (np.abs(found.std(axis=0) - 1) < 0.2).all()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.xfail(
+    strict=True, reason="-0.32 scatters here, -0.23 on 200 other draws: pixels are chosen by the reference's noise"
+)
+def test_the_background_of_a_segmented_fit_is_not_biased():
+    found = pulls(100, ("bg",), skies=3, segment=True, fix_beta=2.5)
+    assert np.abs(found.mean()) < 0.3 * found.std()
 
 
 @pytest.mark.slow
@@ -362,6 +373,7 @@ def test_without_any_wcs():
         ({"min_scale": -1.0}, r"min_scale -1.0: must not be negative"),
         ({"margin": -1.0}, r"margin -1.0: must not be negative"),
         ({"taper": np.inf}, r"taper inf: must be finite"),
+        ({"taper": 1.5}, r"taper 1.5: must be a whole number of pixels"),
         ({"reference_psf": 0.085}, r"reference_psf: must be a PSF .*found float"),
         ({"image_psf": "sharp"}, r"image_psf: must be a PSF .*found str"),
     ],
