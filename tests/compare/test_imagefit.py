@@ -258,9 +258,7 @@ def test_errors_are_true_elsewhere(options):
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.xfail(
-    strict=True, reason="-0.32 scatters here, -0.23 on 200 other draws: pixels are chosen by the reference's noise"
-)
+@pytest.mark.xfail(strict=True, reason="-0.32 scatters here, -0.23 on 200 other draws: pixels are chosen by the reference's noise")
 def test_the_background_of_a_segmented_fit_is_not_biased():
     found = pulls(100, ("bg",), skies=3, segment=True, fix_beta=2.5)
     assert np.abs(found.mean()) < 0.3 * found.std()
