@@ -25,9 +25,9 @@ _NARROWER = (85.0, 70.0)
 _MOST_BINS, _BIN_CELLS = 15, 20
 _WIDER = 2.0
 """How much wider than the beam correlations are looked for."""
-_SHUNNED = 1.5
+_SHUNNED = 2.5
 """How many times over what colours may do counts where a range is chosen: more data do not make it smaller, as they do noise."""
-_ENOUGH = 100
+_ENOUGH = 500
 """Independent patches of that size whose residuals tell the noise by themselves."""
 _SIGNIFICANT = 3.0
 _BENT = 2.5
@@ -150,7 +150,7 @@ def _covariance(inside: Bools, x: Floats, residual: Floats, weight: Floats, cell
     (A'WA)^-1 A'W C W A (A'WA)^-1 with A = (x, 1). C is, on the one hand, what noise of the beam has: s^2 exp(-d^2 / (4 sigma^2)) at a
     distance d, sigma that of the beam; s^2 of the residuals, corrected for the parameters. On the other, the products of the residuals
     themselves within twice that distance (Conley 1999, J. Econometrics 92, 1), which know structure that the line does not describe, and
-    noise that is not correlated over the beam. Where there are a hundred such patches these are believed; where fewer, the larger one.
+    noise that is not correlated over the beam. Where there are five hundred such patches these are believed; where fewer, the larger one.
     """
     columns = [x, np.ones(x.shape)] if free else [np.ones(x.shape)]
     own = weight * residual[inside]

@@ -39,7 +39,7 @@ from ezarchive.plots.anchoring import save_anchoring
 GALAXY_PERCENTILES = (15.0, 60.0)
 LEAST_COVERAGE = (0.8, 0.7)
 """Of images that are compared with surveys: what is missing beyond edges is known to first order (`convolve_to`)."""
-COLOUR = 0.0013
+COLOUR = 0.0008
 """Of such images: the share of the range's width by which colours that change with brightness may move a zero level (`fit_offset`)."""
 ALL_BANDS = "*"
 _PROBLEMS = (CompareError, FrameError, InputError)
