@@ -42,7 +42,7 @@ _HOMES = {
     "from_box": "ezarchive.quicklook.regionkinds",
     "line_profiles": "ezarchive.quicklook.lines",
     "link": "ezarchive.quicklook.links",
-    "load_all": "ezarchive.quicklook.loading",
+    "load_all": "ezarchive.quicklook.sources",
     "metadata": "ezarchive.quicklook.headers",
     "metadata_differences": "ezarchive.quicklook.headers",
     "overlap": "ezarchive.quicklook.overlaps",

@@ -57,6 +57,7 @@ def picture(
         wcs=made._wcs if wcs is None else checked_wcs(wcs),
         unit=made._unit if unit is None else _unit(unit),
         meta=made._meta if header is None else header,
+        primary=made._primary,
         mask=made.mask,
         error=made.error,
     )

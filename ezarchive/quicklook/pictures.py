@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,9 @@ from astropy.io import fits
 
 from ezarchive.images.image import Image
 from ezarchive.images.planes import ERROR_NAMES, VARIANCE_NAMES, siblings_of, unit_of
+
+_COUNTED = re.compile(r"\b(electron|count|photon)s?\b", re.IGNORECASE)
+"""What headers write in capitals and in the plural: ELECTRONS/S."""
 
 
 class Picture:
@@ -40,12 +44,13 @@ class Picture:
         wcs: Any = None,
         unit: u.UnitBase | None = None,
         meta: Mapping[str, Any] | None = None,
+        primary: Mapping[str, Any] | None = None,
         mask: np.ndarray | None = None,
         error: np.ndarray | None = None,
     ) -> None:
         self.image, self.label = image, label
         self.mask, self.error = mask, error
-        self._wcs, self._unit, self._meta = wcs, unit, meta
+        self._wcs, self._unit, self._meta, self._primary = wcs, unit, meta, primary
 
     @property
     def data(self) -> np.ndarray:
@@ -70,8 +75,8 @@ class Picture:
     @cached_property
     def primary(self) -> Mapping[str, Any] | None:
         """See the class."""
-        if self.path is None or self.image.hdu == 0:
-            return None
+        if self._primary is not None or self.path is None or self.image.hdu == 0:
+            return self._primary
         return Image(self.path, 0).header
 
     @cached_property
@@ -92,11 +97,18 @@ class Picture:
         """The unit of the pixels; None where there is none, or none that is known (see `unit_text`)."""
         if self._unit is not None:
             return self._unit
-        return unit_of(fits.Header({"BUNIT": self.unit_text}))
+        return unit_of(fits.Header({"BUNIT": _usual(self.unit_text)}))
 
     def __repr__(self) -> str:
         ny, nx = self.shape
         return f"Picture({self.label!r}, {ny} x {nx}, {self.unit_text if self.unit is None else self.unit.to_string()!r})"
+
+
+def _usual(text: str) -> str:
+    """Return a unit as astropy writes it; the S of ELECTRONS/S is a second."""
+    if _COUNTED.search(text) is None:
+        return text
+    return _COUNTED.sub(lambda found: found[1].lower(), text.lower() if text.isupper() else text)
 
 
 def error_of(path: Path, hdu: int) -> np.ndarray | None:
