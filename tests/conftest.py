@@ -16,6 +16,8 @@ import sqlalchemy as sa
 import ezarchive
 from ezarchive import simulate
 from ezarchive.database import migrate
+from ezarchive.images.mask import source_mask
+from ezarchive.photometry import forced
 from ezarchive.photometry.detection import SexOptions, sex
 from ezarchive.simulate import ToyArchive
 from ezarchive.warmup import warm_up, warm_up_association
@@ -59,7 +61,10 @@ def compile_loops() -> None:
         star = np.zeros((40, 40), dtype)
         star[15:25, 15:25] = 100.0
         sex(star, SexOptions(satur_level=1e3), noise=np.ones_like(star))
-        sex(star, SexOptions(satur_level=1e3), noise=1.0, mask=np.zeros(star.shape, bool))
+        for kind in (np.bool_, np.int16):
+            sex(star, SexOptions(satur_level=1e3), noise=1.0, mask=np.zeros(star.shape, kind))
+        forced.circular(star, np.array([20.0]), np.array([20.0]), 4.0, forced.ForcedOptions(gain=1.0, annulus_width=8.0))
+        source_mask(np.pad(star, 60) + np.random.default_rng(1).normal(size=(160, 160)).astype(dtype), saturation=50.0)
     warm_up_association()
 
 
