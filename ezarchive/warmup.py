@@ -1,4 +1,4 @@
-"""Compile the loops of measuring and of associating before many processes need them: once on a machine, then they are kept on disk."""
+"""Compile the loops of measuring, of associating and of the quick look before many processes need them: once on a machine, then they are kept on disk."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ import pyarrow as pa
 from ezarchive.images.image import Image
 from ezarchive.measure import measure_image
 from ezarchive.measureoptions import MeasureOptions
+from ezarchive.quicklook.kernels_overlap import N_TOTALS, add_sums
+from ezarchive.quicklook.kernels_statistics import COLUMNS, measure
+from ezarchive.quicklook.packing import grid, pack
+from ezarchive.quicklook.shapes import Circle, Rectangle
 from ezarchive.screen import say
 from ezarchive.sky import cell_of
 from ezarchive.store import ids, sites
@@ -29,6 +33,7 @@ _PATIENCE = 2.0
 _LAST_LOOPS = {
     "measure": ("photometry/kernels_sources.measure",),
     "associate": ("kernels/friends.founders", "kernels/sharing.share", "timeseries/kernels_variability.measure_objects"),
+    "quicklook": ("quicklook/kernels_overlap.add_sums", "quicklook/kernels_overlap.fill", "quicklook/kernels_statistics.measure"),
 }
 """The loops of each verb that are compiled last and hold most of the others: folder, file and name."""
 
@@ -39,7 +44,7 @@ def is_compiled(verb: str = "measure") -> bool:
     Parameters
     ----------
     verb : str
-        ``measure`` or ``associate``.
+        ``measure``, ``associate`` or ``quicklook``.
     """
     return all(_lies_compiled(*loop.rsplit(".", 1)) for loop in _LAST_LOOPS[verb])
 
@@ -79,6 +84,19 @@ def warm_up_association(*, verbose: bool = True) -> float:
         rows, known = _measurements()
         decide(rows, known, radius=1.0, min_nights=2, catalogs_of=lambda asked: (asked, np.full(len(asked), 9)), taken=known.object_id)
         summarise(_light_curve())
+    return time.monotonic() - started
+
+
+def warm_up_quicklook(*, verbose: bool = True) -> float:
+    """Sum and measure two apertures, as `warm_up` measures an image; parameters and result are alike."""
+    started = time.monotonic()
+    with _told("loops of the quick look", verbose):
+        box = (0, 9, 0, 9)
+        outlines, both = pack([Circle(4.2, 4.1, 3.0), Rectangle(4.2, 4.1, 5.0, 3.0, 20.0)], np.array([box, box], np.int64)), np.arange(2)
+        image, sky = np.random.default_rng(1).normal(size=(9, 9)), np.zeros(2)
+        add_sums(image, np.zeros((0, 0)), 0, 0, outlines, both, sky, np.zeros((2, N_TOTALS)))
+        measure(image, 0, 0, outlines, both, sky, np.zeros((2, len(COLUMNS))))
+        grid(Circle(4.2, 4.1, 3.0), box)
     return time.monotonic() - started
 
 

@@ -20,7 +20,7 @@ from ezarchive.images.mask import source_mask
 from ezarchive.photometry import forced
 from ezarchive.photometry.detection import SexOptions, sex
 from ezarchive.simulate import ToyArchive
-from ezarchive.warmup import warm_up, warm_up_association
+from ezarchive.warmup import warm_up, warm_up_association, warm_up_quicklook
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -66,6 +66,7 @@ def compile_loops() -> None:
         forced.circular(star, np.array([20.0]), np.array([20.0]), 4.0, forced.ForcedOptions(gain=1.0, annulus_width=8.0))
         source_mask(np.pad(star, 60) + np.random.default_rng(1).normal(size=(160, 160)).astype(dtype), saturation=50.0)
     warm_up_association()
+    warm_up_quicklook()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ezarchive.warmup import is_compiled, warm_up, warm_up_association
+from ezarchive.warmup import is_compiled, warm_up, warm_up_association, warm_up_quicklook
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -20,6 +20,14 @@ def test_so_is_that_of_the_association(capsys: pytest.CaptureFixture[str]) -> No
     assert is_compiled("associate")
     capsys.readouterr()
     assert warm_up_association() < 2.0
+    assert capsys.readouterr().out == ""
+
+
+def test_so_is_that_of_the_quick_look(capsys: pytest.CaptureFixture[str]) -> None:
+    warm_up_quicklook()
+    assert is_compiled("quicklook")
+    capsys.readouterr()
+    assert warm_up_quicklook() < 2.0
     assert capsys.readouterr().out == ""
 
 

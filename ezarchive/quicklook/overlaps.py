@@ -318,7 +318,7 @@ def _is_empty(box: Box) -> bool:
 def _work(
     shapes: Sequence[Shape], image_shape: tuple[int, int], *, split: bool
 ) -> Iterator[tuple[Outlines, NDArray[np.int64], Box, slice]]:
-    """Yield what the loops take: outlines, which of them, the pixels to be read, and the rows of the arrays of all shapes that are theirs."""
+    """Yield what the loops take: outlines, which of them, the pixels to be read, and which rows of the shapes' arrays are theirs."""
     boxes = np.array([box_of(shape.bounds, image_shape) for shape in shapes], np.int64).reshape(-1, 4)
     on = (boxes[:, 0] < boxes[:, 1]) & (boxes[:, 2] < boxes[:, 3])
     plain = np.array([isinstance(shape, PLAIN) for shape in shapes], bool)
