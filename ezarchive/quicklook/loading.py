@@ -52,7 +52,7 @@ class Address(NamedTuple):
 def label_of(path: Path, hdu: int) -> str:
     """Return ``stem[EXTNAME,EXTVER]``; of an HDU without a name its number."""
     with open_fits(path) as units:
-        return _label(path, units[hdu], hdu)
+        return unit_label(path, units[hdu], hdu)
 
 
 def load_one(source: str | os.PathLike[str]) -> Picture:
@@ -84,7 +84,7 @@ def load_one(source: str | os.PathLike[str]) -> Picture:
         k = _default(found.path, units) if found.hdu is None else _named(found, units)
         unit = units[k]
         if found.plane is None and is_plane(unit):
-            return Picture(Image(found.path, k), _label(found.path, unit, k))
+            return Picture(Image(found.path, k), unit_label(found.path, unit, k))
         if _is_cube(unit) and found.plane is not None:
             return next(_planes(found.path, unit, k, [found.plane]))
         raise _no_image(found, unit, k)
@@ -139,9 +139,9 @@ def plane_places(shape: tuple[int, ...], name: str) -> list[int]:
 
 def _of_unit(found: Address, unit: Any, k: int) -> Iterator[Picture]:
     if is_plane(unit) and found.plane is None:
-        yield Picture(Image(found.path, k), _label(found.path, unit, k))
+        yield Picture(Image(found.path, k), unit_label(found.path, unit, k))
     elif _is_cube(unit):
-        name = _label(found.path, unit, k)
+        name = unit_label(found.path, unit, k)
         yield from _planes(found.path, unit, k, plane_places(unit.shape, name) if found.plane is None else [found.plane])
     else:
         raise _no_image(found, unit, k)
@@ -149,7 +149,7 @@ def _of_unit(found: Address, unit: Any, k: int) -> Iterator[Picture]:
 
 def _planes(path: Path, unit: Any, k: int, places: list[int]) -> Iterator[Picture]:
     """Yield planes of a cube, read."""
-    label, total = _label(path, unit, k), int(np.prod(unit.shape[:-2]))
+    label, total = unit_label(path, unit, k), int(np.prod(unit.shape[:-2]))
     header = _flat_header(Image(path, k).header)
     for place in places:
         if place >= total:
@@ -177,7 +177,8 @@ def _raster(found: Address) -> Picture:
     return Picture(Image(read_raster(found.path)), found.path.stem)
 
 
-def _label(path: Path, unit: Any, k: int) -> str:
+def unit_label(path: Path, unit: Any, k: int) -> str:
+    """Return the label of an HDU of an open file."""
     return f"{stem(path)}[{unit.name or k},{unit.ver}]"
 
 
