@@ -3,7 +3,7 @@
 Stored tables outlive code: a bit never changes its meaning (``tests/test_flags.py`` pins every one).
 
 ``FLAGS`` holds SExtractor's eight bits exactly (sep's own bits differ and are translated), ``FLAGS_APER`` ours for one
-aperture, ``QUALITY`` those of a frame.
+aperture, ``FLAGS_LOOK`` those of an aperture of the quick look, ``QUALITY`` those of a frame.
 """
 
 from __future__ import annotations
@@ -48,6 +48,16 @@ FLAGS_APER = (
 )
 """Bits of ``FLAGS_APER``."""
 
+FLAGS_LOOK = (
+    *FLAGS_APER[:4],
+    Flag(16, "NO_CENTRE", "no usable pixel has its centre in the aperture: a sum at most, but no statistics"),
+    Flag(32, "NO_PIXEL_AREA", "the pixels are per solid angle and the area of one is not known or not wanted: the sum is still per angle"),
+    *(flag for flag in FLAGS_APER if flag.name == "NON_POSITIVE"),
+    Flag(128, "FACTOR_UNUSED", "a factor was given that the unit of the image does not admit: not used"),
+    Flag(256, "FAILED", "not measured: the reason is in the row"),
+)
+"""Bits of ``flags`` of the quick look's aperture photometry; those it shares with ``FLAGS_APER`` have the same value."""
+
 QUALITY = (
     Flag(1, "NO_WCS", "no usable celestial WCS: the frame is not found by position"),
     Flag(2, "NO_TIME", "no time of exposure could be read"),
@@ -67,7 +77,7 @@ def value(family: tuple[Flag, ...], *names: str) -> int:
     Parameters
     ----------
     family : tuple of Flag
-        ``FLAGS``, ``FLAGS_APER`` or ``QUALITY``.
+        ``FLAGS``, ``FLAGS_APER``, ``FLAGS_LOOK`` or ``QUALITY``.
     *names : str
         Names of bits.
 
@@ -99,7 +109,7 @@ def decode(bits: int, family: tuple[Flag, ...] = FLAGS) -> tuple[str, ...]:
     bits : int
         A value of a flag column.
     family : tuple of Flag
-        ``FLAGS`` (default), ``FLAGS_APER`` or ``QUALITY``.
+        ``FLAGS`` (default), ``FLAGS_APER``, ``FLAGS_LOOK`` or ``QUALITY``.
 
     Returns
     -------

@@ -20,6 +20,7 @@ from ezarchive.columns import (
     FORCED,
     FRAME,
     LIGHT_CURVE,
+    LOOK,
     NAMES,
     PHOTUTILS,
     SOURCE,
@@ -48,7 +49,10 @@ FAMILIES = {
 ALL = [(family, column) for family, members in FAMILIES.items() for column in members]
 
 
-@pytest.mark.parametrize(("family", "column"), ALL, ids=[f"{family}.{column.name}" for family, column in ALL])
+LOOKED = [("LOOK", column) for column in LOOK]
+
+
+@pytest.mark.parametrize(("family", "column"), ALL + LOOKED, ids=[f"{family}.{column.name}" for family, column in ALL + LOOKED])
 def test_a_column_is_well_specified(family: str, column: Column) -> None:
     assert column.dtype in DTYPES
     assert column.unit is None or u.Unit(column.unit)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ezarchive.errors import InputError
-from ezarchive.flags import FLAG_VERSION, FLAGS, FLAGS_APER, QUALITY, decode, value
+from ezarchive.flags import FLAG_VERSION, FLAGS, FLAGS_APER, FLAGS_LOOK, QUALITY, decode, value
 
 PINNED = {
     "FLAGS": {
@@ -18,12 +18,16 @@ PINNED = {
         1: "OFF_IMAGE_PARTLY", 2: "OFF_IMAGE", 4: "MASKED", 8: "NOT_FINITE", 16: "SATURATED", 32: "NEIGHBOUR", 64: "NON_POSITIVE",
         128: "NO_GAIN", 256: "NO_SKY",
     },
+    "FLAGS_LOOK": {
+        1: "OFF_IMAGE_PARTLY", 2: "OFF_IMAGE", 4: "MASKED", 8: "NOT_FINITE", 16: "NO_CENTRE", 32: "NO_PIXEL_AREA", 64: "NON_POSITIVE",
+        128: "FACTOR_UNUSED", 256: "FAILED",
+    },
     "QUALITY": {
         1: "NO_WCS", 2: "NO_TIME", 4: "NO_EXPTIME", 8: "TIME_DISAGREES", 16: "FIELD_DISAGREES", 32: "BAD_CARDS", 64: "NIGHT_UTC",
         128: "NO_GAIN",
     },
 }  # fmt: skip
-FAMILIES = {"FLAGS": FLAGS, "FLAGS_APER": FLAGS_APER, "QUALITY": QUALITY}
+FAMILIES = {"FLAGS": FLAGS, "FLAGS_APER": FLAGS_APER, "FLAGS_LOOK": FLAGS_LOOK, "QUALITY": QUALITY}
 
 
 @pytest.mark.parametrize("family", PINNED)
