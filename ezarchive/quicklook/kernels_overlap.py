@@ -110,7 +110,11 @@ def _ellipse_row(numbers, y, x0, row):  # pragma: no cover - compiled
 def _side_of_row(xa, ya, xb, yb, part, step, touched):  # pragma: no cover - compiled
     """Add the area to the right of one side of a polygon; the row lies between y = 0 and 1, its pixel i between x = i and i + 1."""
     low, high = min(ya, yb), max(ya, yb)
-    if high <= 0.0 or low >= 1.0 or low == high:
+    if high <= 0.0 or low >= 1.0:
+        return
+    if low == high:
+        for i in range(int(max(np.floor(min(xa, xb)), 0.0)), int(min(np.floor(max(xa, xb)), step.size - 2.0)) + 1):
+            touched[i] = 1.0
         return
     turn = (xb - xa) / (yb - ya)
     start, stop = max(low, 0.0), min(high, 1.0)
