@@ -247,6 +247,21 @@ def checked_box(box: Any, name: str = "box") -> Box:
     return x0, x1, y0, y1
 
 
+def view_box(zoom: Any, name: str = "zoom") -> Box | None:
+    """Return a view as x0, x1, y0, y1; None where there is none, or where a limit is not finite, as a viewer has it that shows nothing.
+
+    Raises
+    ------
+    InputError
+        If they are not four numbers, the first of each pair the smaller.
+    """
+    if zoom is None:
+        return None
+    if np.size(zoom) == 4 and not np.isfinite(np.asarray(zoom, float)).all():
+        return None
+    return checked_box(zoom, name)
+
+
 def _check(link_type: Any, tolerance: Any, wcs_fallback: Any, degree: Any) -> None:
     if link_type not in ("pixels", "wcs"):
         raise InputError(f"link_type: must be 'pixels' or 'wcs', found {link_type!r}")
