@@ -103,7 +103,8 @@ def check_folder(folder: Path, name: str) -> None:
         If it is not there, is no folder, or may not be written.
     """
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise InputError(f"{name}: must be a folder that can be written")
+        found = "one that may not be written" if folder.is_dir() else "a file" if folder.exists() else "nothing there"
+        raise InputError(f"{name}: must be a folder that can be written, found {found}")
     probe = folder / temporary_name("probe")
     try:  # what may be written by its permissions may still refuse: /proc, a full or read-only disk
         probe.touch(exist_ok=False)
