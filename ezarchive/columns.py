@@ -290,6 +290,8 @@ LOOK = (
     Column("region", "str", None, "pos.outline", "the aperture on the image's pixels, JSON"),
     Column("unit", "str", None, "meta.unit", "unit of the pixels"),
     Column("sum_unit", "str", None, "meta.unit", "unit of `sum`"),
+    Column("calculation", "str", None, "meta.id", "identifier (UUID) of the calculation"),
+    Column("software", "str", None, "meta.software", "versions of what calculated it"),
 )
 
 # The SQL view `light_curve`.

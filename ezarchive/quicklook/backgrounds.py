@@ -141,7 +141,8 @@ def background_levels(
         level = _numbers(in_unit(background, "background", picture.unit), count)
         nothing = np.full(count, np.nan)
         return Levels(level, nothing, nothing, np.zeros(count, np.int64), [""] * count)
-    (row,) = _measured(picture, [shape_of(background, picture)], method, good)
+    region = background.on(picture) if hasattr(background, "on") else background
+    (row,) = _measured(picture, [shape_of(region, picture)], method, good)
     if not row[3]:
         raise InputError("background: the region holds no finite pixel; must hold one")
     return _levels([row] * count, [""] * count)
