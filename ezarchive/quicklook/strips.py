@@ -1,0 +1,83 @@
+"""The pixels of a picture, some rows at a time, as the compiled passes take them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ezarchive.errors import InputError
+from ezarchive.quicklook.pictures import Picture
+
+_PIXELS = 1 << 20
+"""Of a strip, about."""
+
+_SAMPLE = 240_000
+"""Pixels that `Strips.sample` takes of a large image, about."""
+
+Pixels = NDArray[Any]
+
+
+class Strips:
+    """Strips of rows of a picture: native float32 (of float32 and of what fits into it exactly) or float64, masked pixels NaN.
+
+    Of a file that is not loaded only the rows at hand are read.
+
+    Parameters
+    ----------
+    picture : Picture
+    change : callable, optional
+        Applied to each strip; must return an array of its own of the same shape and of float64.
+    """
+
+    def __init__(self, picture: Picture, change: Callable[[Pixels], Pixels] | None = None) -> None:
+        self.picture, self.change = picture, change
+        self.shape = picture.shape
+        self.size = self.shape[0] * self.shape[1]
+
+    def __iter__(self) -> Iterator[tuple[int, Pixels]]:
+        """Yield the first row and the pixels, shape (m, nx), contiguous and read-only."""
+        ny, nx = self.shape
+        step = max(1, _PIXELS // nx)
+        for y0 in range(0, ny, step):
+            yield y0, self._rows(slice(y0, min(y0 + step, ny)))
+
+    def flat(self) -> Iterator[Pixels]:
+        """Yield the strips as arrays of one axis."""
+        for _, rows in self:
+            yield rows.reshape(-1)
+
+    def sample(self) -> Pixels:
+        """Return the finite pixels of a grid over the whole image, whose rows are staggered; always the same ones."""
+        step = max(1, math.isqrt(self.size // _SAMPLE))
+        taken = []
+        for y0, rows in self._thinned(step):
+            shift = int(y0 // step * 0.6180339887 * step) % step
+            taken.append(rows[0, shift::step])
+        found = np.concatenate(taken) if taken else np.empty(0)
+        return found[np.isfinite(found)]
+
+    def _thinned(self, step: int) -> Iterator[tuple[int, Pixels]]:
+        for y in range(min(step // 2, self.shape[0] - 1), self.shape[0], step):
+            yield y, self._rows(slice(y, y + 1))
+
+    def _rows(self, rows: slice) -> Pixels:
+        part = np.asarray(self.picture.image.cut(rows, slice(0, self.shape[1])))
+        part = np.ascontiguousarray(part, _float_type(part.dtype))
+        if self.picture.mask is not None:
+            part = np.where(self.picture.mask[rows], part.dtype.type(np.nan), part)
+        if self.change is not None:
+            part = self.change(part)
+        part = part.view()
+        part.flags.writeable = False  # one type of array, hence one compilation, of memory-mapped and of other pixels
+        return part
+
+
+def _float_type(dtype: np.dtype) -> type[np.floating]:
+    """Return the type that holds the pixels: float32 where it does so exactly."""
+    if dtype.kind not in "biuf":
+        raise InputError(f"image: its pixels must be real numbers, found {dtype}")
+    return np.float32 if np.can_cast(dtype, np.float32, "safe") else np.float64
