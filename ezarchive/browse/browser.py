@@ -22,6 +22,7 @@ from ezarchive.browse.archive_image import ArchiveImage
 from ezarchive.browse.catalogset import CatalogSet, stored_catalogs
 from ezarchive.browse.frameset import FrameSet
 from ezarchive.browse.handle import ArchiveHandle
+from ezarchive.browse.keywords import KeywordQuestions, passing
 from ezarchive.browse.selection import (
     ALIASES,
     ATTRIBUTES,
@@ -83,12 +84,12 @@ def _attribute(name: str) -> property:
     return property(read, doc=f"The {name} asked for: a name, a list, or a glob pattern; None for any.")
 
 
-class DataBrowser:
+class DataBrowser(KeywordQuestions):
     """A question to an archive.
 
     Set the attributes ``observatory``, ``telkey``, ``imgtype``, ``telname``, ``objname``, ``filter``, ``obsdate`` (a name, a list of
-    names, or a glob pattern; None for any) and `search`; or chain `where`, `near`, `covering`, `between`, which return a new browser
-    each, and finish with `frames`, `images`, `catalogs`, `count`, `table` or `paths`.
+    names, or a glob pattern; None for any) and `search`; or chain `where`, `where_keyword`, `near`, `covering`, `between`, which return a
+    new browser each, and finish with `frames`, `images`, `catalogs`, `count`, `table`, `keywords` or `paths`.
 
     Parameters
     ----------
@@ -425,6 +426,7 @@ class DataBrowser:
         for number, (ra, dec, radius) in enumerate(selection.regions, 1):
             name = "covering" if radius is None else "near"
             shown[f"{name} ({number})"] = (ra, dec) if radius is None else (ra, dec, f"{radius} deg")
+        shown |= {f"keyword ({number})": str(test) for number, test in enumerate(selection.keywords, 1)}
         return shown | ({"mjd_mid": selection.mjd} if selection.mjd != (None, None) else {})
 
     # ------------------------------------------------------------------ asking the database
@@ -443,7 +445,8 @@ class DataBrowser:
             return []
         with self._handle.database.connect() as conn:
             found = queries.search(conn, self._query(kinds, pattern))
-        return self._selection.refine(found)
+        found = self._selection.refine(found)
+        return passing(self._handle, found, self._selection.keywords) if self._selection.keywords else found
 
 
 def _some(values: list[str], n: int = 8) -> str:

@@ -52,6 +52,8 @@ class Selection:
         ICRS degrees: the footprint meets each cone, or contains the point where the radius is None.
     mjd : tuple
         First and last `mjd_mid`, inclusive, None for an open end.
+    keywords : tuple of KeywordTest
+        Conditions on what headers say; `browse.keywords` tests them.
     """
 
     root: str | None = None
@@ -61,6 +63,7 @@ class Selection:
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     regions: tuple[tuple[float, float, float | None], ...] = ()
     mjd: tuple[float | None, float | None] = (None, None)
+    keywords: tuple[Any, ...] = ()
 
     def with_name(self, key: str, values: tuple[str, ...] | None) -> Selection:
         """Return a selection in which ``key`` has these values in place of its former ones (None: no condition)."""
@@ -85,10 +88,14 @@ class Selection:
         """Return a selection that also needs ``start <= mjd_mid <= end``."""
         return replace(self, mjd=_meet(self.mjd, (start, end)))
 
+    def with_keyword(self, test: Any) -> Selection:
+        """Return a selection that also needs a header to pass this `KeywordTest`."""
+        return replace(self, keywords=(*self.keywords, test))
+
     @property
     def exact(self) -> bool:
         """Whether the database's answer needs no second look."""
-        return not self.choices and len(self.regions) <= 1
+        return not self.choices and len(self.regions) <= 1 and not self.keywords
 
     @property
     def empty(self) -> bool:
@@ -96,7 +103,7 @@ class Selection:
         return any(not values for values in (*self.names.values(), *self.choices.values())) or self.kinds == ()
 
     def query(self, *, kinds: tuple[str, ...] | None = None, pattern: str | None = None) -> FrameQuery:
-        """Return what the database is asked; `refine` does the rest.
+        """Return what the database is asked; `refine` does the rest, but for keywords.
 
         Parameters
         ----------

@@ -239,7 +239,8 @@ frame_header = Table(
     "frame_header",
     metadata,
     Column("frame_id", Id, ForeignKey("frame.frame_id"), primary_key=True, autoincrement=False),
-    Column("cards", LargeBinary, nullable=False),  # zlib of the raw card bytes
+    # zlib of the raw card bytes; of an extension, an END card and those of the primary header follow
+    Column("cards", LargeBinary, nullable=False),
 )
 
 frame_cell = Table(

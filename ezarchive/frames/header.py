@@ -37,6 +37,7 @@ from ezarchive import sky
 from ezarchive.config import RootSettings, SiteSettings
 from ezarchive.errors import FrameError, InputError
 from ezarchive.frames import hdus
+from ezarchive.frames.cardfinder import END_CARD
 from ezarchive.frames.cards import Cards
 from ezarchive.frames.draft import Context, Draft
 from ezarchive.frames.instruments import Instruments
@@ -61,7 +62,7 @@ class ReadFrame:
 
     frame: Frame
     cards: bytes
-    """The raw cards of its HDU, zlib-compressed."""
+    """The raw cards of its HDU, zlib-compressed; those of an extension are followed by an END card and those of the primary header."""
     cells: NDArray[np.int64] = field(default_factory=lambda: _NO_CELLS)
     """HEALPix cells (NESTED, ``sky.CELL_ORDER``) that its footprint touches; empty without a WCS."""
     data_offset: int | None = None
@@ -250,7 +251,7 @@ def _read_frame(opened: hdus.Opened, hdu: hdus.HDU, primary: hdus.HDU, source: _
     plain = not (opened.gzipped or hdu.compressed)
     return ReadFrame(
         frame=built.frame,
-        cards=zlib.compress(hdu.raw, _ZLIB_LEVEL),
+        cards=zlib.compress(hdu.raw + END_CARD + primary.raw if hdu.index else hdu.raw, _ZLIB_LEVEL),
         cells=sky.cells_of_polygon(built.view.vertices) if built.view is not None else _NO_CELLS,
         data_offset=hdu.data_offset if plain else None,
         data_bytes=hdu.data_bytes if plain else None,
