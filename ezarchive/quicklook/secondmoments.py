@@ -41,8 +41,7 @@ def moment_ellipse(xx: ArrayLike, yy: ArrayLike, xy: ArrayLike) -> dict[str, NDA
         middle, half = (xx + yy) / 2.0, np.hypot((xx - yy) / 2.0, xy)
         major, minor = middle + half, middle - half
         bad |= ~(minor >= 0.0)
-        for one in (xx, yy, xy, major, minor):
-            one[bad] = np.nan
+        xx, yy, xy, major, minor = (np.where(bad, np.nan, one) for one in (xx, yy, xy, major, minor))
         return {
             "covariance_xx": xx,
             "covariance_yy": yy,
