@@ -11,7 +11,7 @@ from typing import Any
 _HOMES = {
     "Annulus": "ezarchive.quicklook.backgrounds",
     "Compass": "ezarchive.quicklook.orientation",
-    "Cut": "ezarchive.quicklook.lines",
+    "Cut": "ezarchive.quicklook.cuts",
     "GrowthCurve": "ezarchive.quicklook.growth",
     "Limits": "ezarchive.quicklook.limits",
     "LineProfiles": "ezarchive.quicklook.lines",
@@ -35,7 +35,7 @@ _HOMES = {
     "contrast_bias": "ezarchive.quicklook.stretches",
     "cursor": "ezarchive.quicklook.readout",
     "curve_of_growth": "ezarchive.quicklook.growth",
-    "cut": "ezarchive.quicklook.lines",
+    "cut": "ezarchive.quicklook.cuts",
     "display_limits": "ezarchive.quicklook.limits",
     "drag_contrast_bias": "ezarchive.quicklook.stretches",
     "fit_profile": "ezarchive.quicklook.profilefit",
