@@ -1,4 +1,4 @@
-"""Compile the loops of measuring, of associating and of the quick look before many processes need them: once on a machine, then they are kept on disk."""
+"""Compile loops before many processes need them, once on a machine: those of measuring, of associating and of the quick look."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from ezarchive.measure import measure_image
 from ezarchive.measureoptions import MeasureOptions
 from ezarchive.quicklook.kernels_overlap import N_TOTALS, add_sums
 from ezarchive.quicklook.kernels_statistics import COLUMNS, measure
+from ezarchive.quicklook.limits import display_limits
 from ezarchive.quicklook.packing import grid, pack
+from ezarchive.quicklook.rings import Grid, ring_shares
+from ezarchive.quicklook.previews import preview
 from ezarchive.quicklook.shapes import Circle, Rectangle
 from ezarchive.screen import say
 from ezarchive.sky import cell_of
@@ -33,7 +36,12 @@ _PATIENCE = 2.0
 _LAST_LOOPS = {
     "measure": ("photometry/kernels_sources.measure",),
     "associate": ("kernels/friends.founders", "kernels/sharing.share", "timeseries/kernels_variability.measure_objects"),
-    "quicklook": ("quicklook/kernels_overlap.add_sums", "quicklook/kernels_overlap.fill", "quicklook/kernels_statistics.measure"),
+    "quicklook": (
+        "quicklook/kernels_overlap.add_sums",
+        "quicklook/kernels_overlap.fill",
+        "quicklook/kernels_statistics.measure",
+        "quicklook/kernels_rings.shares",
+    ),
 }
 """The loops of each verb that are compiled last and hold most of the others: folder, file and name."""
 
@@ -97,6 +105,13 @@ def warm_up_quicklook(*, verbose: bool = True) -> float:
         add_sums(image, np.zeros((0, 0)), 0, 0, outlines, both, sky, np.zeros((2, N_TOTALS)))
         measure(image, 0, 0, outlines, both, sky, np.zeros((2, len(COLUMNS))))
         grid(Circle(4.2, 4.1, 3.0), box)
+        ring_shares(Grid(4.2, 4.1, 1.0, 3), np.arange(9.0), np.arange(9.0))
+        for dtype in (np.float32, np.float64):
+            large = np.zeros((600, 600), dtype)
+            large[0, 0] = np.nan
+            display_limits(large, "minmax")
+            display_limits(large)
+            preview(large)
     return time.monotonic() - started
 
 
