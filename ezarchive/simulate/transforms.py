@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import gamma, kv
 
 _PAD_ARCSEC = 10.0
+_BLOCK = 16384
+"""Frequencies that are worked on at a time: so few that they stay in the processor's cache."""
 
 Floats = NDArray[np.float64]
 
@@ -121,16 +123,26 @@ class Grid:
         inverse = np.linalg.inv(wcs.wcs.cd * 3600)
         x, y = (c * self.pixel + self.margin * self.pixel + d for c, d in zip(pixels(wcs, sources), shift, strict=True))
         x[0], y[0] = x[0] + star_motion[0], y[0] + star_motion[1]
-        spectrum = np.zeros((len(self.fy), len(self.fx)), complex)
-        for i in range(len(x)):
-            one = np.exp(-2j * np.pi * self.fy * y[i])[:, None] * np.exp(-2j * np.pi * self.fx * x[i])
-            if sources.length[i]:
-                axis = inverse @ [np.cos(sources.angle[i]), np.sin(sources.angle[i])]
-                c, d = axis / np.hypot(*axis)
-                major, minor = c * self.fx + d * self.fy[:, None], sources.ratio[i] * (c * self.fy[:, None] - d * self.fx)
-                one /= (1 + (2 * np.pi * sources.length[i]) ** 2 * (major**2 + minor**2)) ** 1.5
-            spectrum += sources.flux[i] * one
+        along_y = sources.flux * np.exp(-2j * np.pi * np.outer(self.fy, y))
+        along_x = np.exp(-2j * np.pi * np.outer(x, self.fx))
+        points = np.asarray(sources.length) == 0
+        spectrum = along_y[:, points] @ along_x[points]
+        step = max(1, _BLOCK // len(self.fx))
+        for rows in (slice(start, start + step) for start in range(0, len(self.fy), step)):
+            for i in np.flatnonzero(~points):
+                shape = self._disc(self.fy[rows], inverse, sources.length[i], sources.ratio[i], sources.angle[i])
+                spectrum[rows] += along_y[rows, i, None] * shape * along_x[i]
         return spectrum
+
+    def _disc(self, fy: Floats, inverse: Floats, length: float, ratio: float, angle: float) -> Floats:
+        """Return the transform of an exponential disc of unit flux in some rows of the plane."""
+        axis = inverse @ [np.cos(angle), np.sin(angle)]
+        c, d = axis / np.hypot(*axis)
+        size, fy = (2 * np.pi * length) ** 2, fy[:, None]
+        # The square of k' = (c fx + d fy, ratio (c fy - d fx)), multiplied out.
+        base = 1 + size * (d * d + (ratio * c) ** 2) * fy**2 + size * (c * c + (ratio * d) ** 2) * self.fx**2
+        base += (2 * size * c * d * (1 - ratio**2) * fy) * self.fx
+        return 1 / (base * np.sqrt(base))
 
     def image(self, spectrum: NDArray) -> Floats:
         """Return flux per pixel, at the centres of the pixels."""
