@@ -63,8 +63,15 @@ def _in_disc(px, py, dx, dy):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pixel_in_ellipse(dx, dy, numbers):  # pragma: no cover - compiled
-    """Return the share of a pixel, whose lower left corner lies at dx, dy from the centre, that is in an ellipse."""
+def pixel_in_ellipse(dx, dy, numbers):  # pragma: no cover - compiled
+    """Return the share of a pixel, whose lower left corner lies at dx, dy from the centre, that is in an ellipse.
+
+    Parameters
+    ----------
+    dx, dy : float
+    numbers : ndarray, shape (6,)
+        As in `Outlines`; the centre is not looked at.
+    """
     a, b, cos, sin = numbers[2], numbers[3], numbers[4], numbers[5]
     px, py = (dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b
     ux, uy, vx, vy = cos / a, -sin / b, sin / a, cos / b
@@ -103,7 +110,7 @@ def _ellipse_row(numbers, y, x0, row):  # pragma: no cover - compiled
     for i in range(first, last):
         dx = i - start
         whole = dx >= inner_left and dx + 1.0 <= inner_right
-        row[i] = 1.0 if whole else _pixel_in_ellipse(dx, low, numbers)
+        row[i] = 1.0 if whole else pixel_in_ellipse(dx, low, numbers)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ezarchive.quicklook.kernels_overlap import _pixel_in_ellipse as pixel_in_ellipse
+from ezarchive.quicklook.kernels_overlap import pixel_in_ellipse
 
 _HALF_DIAGONAL = 0.70711
 """Of a pixel, rounded up: no point of it is farther from its centre."""
