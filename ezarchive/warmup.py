@@ -19,8 +19,8 @@ from ezarchive.quicklook.kernels_overlap import N_TOTALS, add_sums
 from ezarchive.quicklook.kernels_statistics import COLUMNS, measure
 from ezarchive.quicklook.limits import display_limits
 from ezarchive.quicklook.packing import grid, pack
-from ezarchive.quicklook.rings import Grid, ring_shares
 from ezarchive.quicklook.previews import preview
+from ezarchive.quicklook.rings import Grid, ring_shares
 from ezarchive.quicklook.shapes import Circle, Rectangle
 from ezarchive.screen import say
 from ezarchive.sky import cell_of
