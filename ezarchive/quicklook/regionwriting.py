@@ -102,14 +102,16 @@ def _text(regions: Sequence[Any], form: str) -> str:
 
 
 def _ds9_line(k: int, region: Any) -> str:
+    region = region.copy()
+    excluded = region.meta.pop("include", True) in (False, 0, "-")
     lines = _serialized(k, region, "ds9", precision=_DIGITS + 3 * isinstance(region, rg.SkyRegion))
-    everywhere = next((line[7:] for line in lines if line.startswith("global ")), "")
-    frame, shape = lines[-2], lines[-1]
-    sign = "-" if region.meta.get("include", True) in (False, 0, "-") and not shape.startswith("-") else ""
-    return f"{frame}; {sign}{shape}" + (f" # {everywhere}" if everywhere and "#" not in shape else f" {everywhere}" if everywhere else "")
+    return f"{lines[1]}; {'-' if excluded else ''}{lines[-1]}"
 
 
 def _crtf_line(k: int, region: Any) -> str:
+    region = region.copy()
+    if "label" not in region.meta and region.meta.get("text"):
+        region.meta["label"] = region.meta["text"]
     if isinstance(region, rg.PixelRegion):
         line = _serialized(k, region, "crtf", coordsys="image", radunit="pix", fmt=f".{_DIGITS}f")[-1]
         return re.sub(r"\[(\S+?)deg, (\S+?)deg\]", r"[\1pix, \2pix]", line) + ", coord=IMAGE"
@@ -120,7 +122,10 @@ def _serialized(k: int, region: Any, form: str, **options: Any) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", AstropyWarning)
         try:
-            text = rg.Regions([region.copy()]).serialize(format=form, **options)
+            # Metadata that all regions share would become a line of their own, in no fixed order: the first has none.
+            text = rg.Regions([region.copy(meta=rg.RegionMeta(), visual=rg.RegionVisual()), region.copy()]).serialize(
+                format=form, **options
+            )
         except (*_ERRORS, AstropyWarning) as err:
             raise InputError(f"regions: {k}, {type(region).__name__}, has no form in a {form.upper()} file ({err})") from err
     return [line for line in text.splitlines() if line]
