@@ -262,6 +262,21 @@ def view_box(zoom: Any, name: str = "zoom") -> Box | None:
     return checked_box(zoom, name)
 
 
+def checked_link(way: Any, shape: tuple[int, int], name: str = "link") -> Link:
+    """Return a link, after a look whether it leads to an image of this shape (ny, nx).
+
+    Raises
+    ------
+    InputError
+        If it does not, or is none.
+    """
+    if not isinstance(way, Link):
+        raise InputError(f"{name}: must be a Link, found {type(way).__name__}")
+    if way.image_shape != shape:
+        raise InputError(f"{name}: must lead to this image of shape {shape}, found one to {way.image!r} of shape {way.image_shape}")
+    return way
+
+
 def _check(link_type: Any, tolerance: Any, wcs_fallback: Any, degree: Any) -> None:
     if link_type not in ("pixels", "wcs"):
         raise InputError(f"link_type: must be 'pixels' or 'wcs', found {link_type!r}")
@@ -275,7 +290,10 @@ def _check(link_type: Any, tolerance: Any, wcs_fallback: Any, degree: Any) -> No
 
 
 def _same(first: Picture, second: Picture) -> bool:
-    return first is second or (first.path is not None and first.path == second.path and first.image.hdu == second.image.hdu)
+    """Tell whether two pictures are of the same pixels and were given the same sky."""
+    one, other = first.image, second.image
+    pixels = one is other or (one.path is not None and one.path == other.path and one.hdu == other.hdu)
+    return pixels and first._wcs is second._wcs
 
 
 def _identity(kind: str, first: Picture, second: Picture, reason: str = "") -> Link:

@@ -13,7 +13,7 @@ from ezarchive import sky
 from ezarchive.errors import InputError
 from ezarchive.quicklook.compassdrawing import svg_of
 from ezarchive.quicklook.inputs import picture
-from ezarchive.quicklook.links import Link, view_box
+from ezarchive.quicklook.links import Link, checked_link, view_box
 from ezarchive.quicklook.scalebars import ScaleBar, scale_bar
 from ezarchive.quicklook.skywcs import to_pixel, to_sky
 
@@ -202,9 +202,7 @@ def _corners(zoom: Any, link: Link | None, shape: tuple[int, int]) -> tuple[Poin
     if box is None:
         return None
     if link is not None:
-        if link.image_shape != shape:
-            raise InputError(f"link: must lead to this image of shape {shape}, found one to {link.image!r} of shape {link.image_shape}")
-        points = link.polygon(box)
+        points = checked_link(link, shape).polygon(box)
     else:
         x0, x1, y0, y1 = box
         points = np.array([(x0, y0), (x0, y1), (x1, y1), (x1, y0)])
