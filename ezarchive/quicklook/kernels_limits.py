@@ -1,4 +1,4 @@
-"""Compiled passes over the pixels: extremes, what lies in brackets of values, and averages of blocks. Pixels that are not finite do not count."""
+"""Compiled passes over pixels: extremes, what lies in brackets of values, sums over blocks. Only finite pixels count."""
 
 from __future__ import annotations
 
@@ -73,16 +73,17 @@ def add_blocks(rows, y0, factor, sums, numbers):  # pragma: no cover - compiled
         Of float64 and int64; added to.
     """
     m, nx = rows.shape
-    whole = nx // factor
+    along, count = np.zeros(nx), np.zeros(nx, np.int64)
     for i in range(m):
-        j = (y0 + i) // factor
-        for c in range(sums.shape[1]):
-            first = c * factor
-            total, n = 0.0, 0
-            for x in range(first, first + factor if c < whole else nx):
-                v = np.float64(rows[i, x])
-                if np.isfinite(v):
-                    total += v
-                    n += 1
-            sums[j, c] += total
-            numbers[j, c] += n
+        for x in range(nx):  # columns first: these additions do not wait for each other
+            v = np.float64(rows[i, x])
+            finite = v - v == 0.0
+            along[x] += v if finite else 0.0
+            count[x] += 1 if finite else 0
+        if (y0 + i + 1) % factor == 0 or i == m - 1:
+            j = (y0 + i) // factor
+            for x in range(nx):
+                sums[j, x // factor] += along[x]
+                numbers[j, x // factor] += count[x]
+            along[:] = 0.0
+            count[:] = 0

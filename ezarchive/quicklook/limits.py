@@ -101,7 +101,7 @@ def display_limits(data: Any, percentile: Any = 95) -> Limits:
 
 def _kind(percentile: Any) -> Any:
     """Return a name or a number."""
-    text = f"Invalid autocut: percentile={percentile!r} must be a number above 0, up to 100, or 'minmax' or 'zscale', or two numbers as cut levels"
+    text = f"Invalid autocut: percentile={percentile!r} must be above 0, up to 100, or 'minmax', or 'zscale', or two numbers as cut levels"
     name = str(percentile).strip().lower() if isinstance(percentile, str) else ""
     if name in ("minmax", "zscale"):
         return name
@@ -130,7 +130,7 @@ def _custom(pair: Any) -> Limits:
 
 
 _POINTS, _CONTRAST, _REJECTED, _SIGMA, _ROUNDS, _FEWEST, _GROWN = 1000, 0.25, 0.5, 2.5, 5, 5, 0.01
-"""Of zscale: pixels in the sample, contrast, largest part to reject, where, how often, fewest pixels, and neighbours (a part) that go too."""
+"""Of zscale: pixels in the sample, contrast, largest part to reject, where, how often, fewest pixels, part of neighbours that go too."""
 
 
 def _zscale(strips: Strips) -> Limits:

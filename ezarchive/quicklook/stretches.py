@@ -17,6 +17,9 @@ __all__ = ["STRETCHES", "contrast_bias", "drag_contrast_bias", "rendered", "stre
 _ARCSINH, _LOG = 0.1, 1000.0
 """Where arcsinh goes from linear to logarithmic, and the factor of log."""
 
+_ARCSINH_1, _LOG_1 = np.arcsinh(1.0 / _ARCSINH), np.log(_LOG + 1.0)
+"""What they make of 1, before it is made 1."""
+
 _CONTRAST, _BIAS = (0.0, 4.0), (0.0, 1.0)
 """Ranges."""
 
@@ -28,14 +31,14 @@ Floats = NDArray[np.float64]
 _FORWARD: dict[str, Callable[[Floats], Floats]] = {
     "linear": lambda x: x,
     "sqrt": np.sqrt,
-    "arcsinh": lambda x: np.arcsinh(x / _ARCSINH) / math.asinh(1.0 / _ARCSINH),
-    "log": lambda x: np.log(_LOG * x + 1.0) / math.log(_LOG + 1.0),
+    "arcsinh": lambda x: np.arcsinh(x / _ARCSINH) / _ARCSINH_1,
+    "log": lambda x: np.log(_LOG * x + 1.0) / _LOG_1,
 }
 _INVERSE: dict[str, Callable[[Floats], Floats]] = {
     "linear": lambda y: y,
     "sqrt": np.square,
-    "arcsinh": lambda y: np.sinh(y * math.asinh(1.0 / _ARCSINH)) * _ARCSINH,
-    "log": lambda y: np.expm1(y * math.log(_LOG + 1.0)) / _LOG,
+    "arcsinh": lambda y: np.sinh(y * _ARCSINH_1) / np.sinh(_ARCSINH_1),
+    "log": lambda y: np.expm1(y * _LOG_1) / np.expm1(_LOG_1),
 }
 
 STRETCHES = tuple(_FORWARD)

@@ -31,15 +31,21 @@ class Strips:
     picture : Picture
     change : callable, optional
         Applied to each strip; must return an array of its own of the same shape and of float64.
+    box : tuple of four int, optional
+        Only these pixels: x0, x1, y0, y1, from the first to before the second.
     """
 
-    def __init__(self, picture: Picture, change: Callable[[Pixels], Pixels] | None = None) -> None:
+    def __init__(
+        self, picture: Picture, change: Callable[[Pixels], Pixels] | None = None, box: tuple[int, int, int, int] | None = None
+    ) -> None:
         self.picture, self.change = picture, change
-        self.shape = picture.shape
+        ny, nx = picture.shape
+        self.x0, self.x1, self.y0, self.y1 = (0, nx, 0, ny) if box is None else box
+        self.shape = (self.y1 - self.y0, self.x1 - self.x0)
         self.size = self.shape[0] * self.shape[1]
 
     def __iter__(self) -> Iterator[tuple[int, Pixels]]:
-        """Yield the first row and the pixels, shape (m, nx), contiguous and read-only."""
+        """Yield the first row, counted from that of the box, and the pixels, shape (m, nx), contiguous and read-only."""
         ny, nx = self.shape
         step = max(1, _PIXELS // nx)
         for y0 in range(0, ny, step):
@@ -65,10 +71,11 @@ class Strips:
             yield y, self._rows(slice(y, y + 1))
 
     def _rows(self, rows: slice) -> Pixels:
-        part = np.asarray(self.picture.image.cut(rows, slice(0, self.shape[1])))
+        rows, cols = slice(self.y0 + rows.start, self.y0 + rows.stop), slice(self.x0, self.x1)
+        part = np.asarray(self.picture.image.cut(rows, cols))
         part = np.ascontiguousarray(part, _float_type(part.dtype))
         if self.picture.mask is not None:
-            part = np.where(self.picture.mask[rows], part.dtype.type(np.nan), part)
+            part = np.where(self.picture.mask[rows, cols], part.dtype.type(np.nan), part)
         if self.change is not None:
             part = self.change(part)
         part = part.view()
