@@ -235,21 +235,39 @@ def _start(data: _Data) -> dict[str, float]:
     return {"amplitude": top - offset if top != offset else 1.0, "fwhm": max(fwhm, 1.0), "offset": offset, "beta": 3.0}
 
 
-def _minimised(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, float]) -> Any:
-    """Fit in units of the data's own scale: amplitudes by the spread of the values, log(fwhm), 1 / beta."""
+@dataclass(frozen=True, eq=False)
+class _Minimum:
+    """What the minimiser found: the parameters, the Jacobian of the whitened data by them, and which of them are at a limit."""
+
+    fitted: dict[str, float]
+    jacobian: Floats
+    square: float
+    at_limit: tuple[str, ...]
+    success: bool
+    message: str
+
+
+def _minimised(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, float]) -> _Minimum:
+    """Fit in numbers near 1: amplitude and offset by the spread of the values, log(fwhm), 1 / beta."""
     start = _start(data) | dict(held)
-    low = {"amplitude": -np.inf, "offset": -np.inf, "fwhm": math.log(1e-2), "beta": _SHAPES[0]}
-    high = {"amplitude": np.inf, "offset": np.inf, "fwhm": math.log(100.0 * (1.0 + float(data.radius.max()))), "beta": _SHAPES[1]}
-    first = [_inner(name, start[name]) for name in free]
     goal = data.whiten(data.values)
+    size = float(np.max(np.abs(data.values))) or 1.0
+    norm = float(np.linalg.norm(goal)) or 1.0
+    scales = {"amplitude": size, "offset": size, "fwhm": 1.0, "beta": 1.0}
+    low = {"fwhm": math.log(1e-2), "beta": _SHAPES[0]}
+    high = {"fwhm": math.log(100.0 * (1.0 + float(data.radius.max()))), "beta": _SHAPES[1]}
 
     def residuals(inner: Floats) -> Floats:
-        found = dict(held) | {name: _outer(name, value) for name, value in zip(free, inner, strict=True)}
-        return data.whiten(_of(model, data.radius, found)) - goal
+        found = dict(held) | {name: _outer(name, value * scales[name]) for name, value in zip(free, inner, strict=True)}
+        return (data.whiten(_of(model, data.radius, found)) - goal) / norm
 
-    bounds = ([low[name] for name in free], [high[name] for name in free])
-    scale = [max(abs(start["amplitude"]), 1e-300) if name in ("amplitude", "offset") else 1.0 for name in free]
-    return least_squares(residuals, first, bounds=bounds, x_scale=scale, xtol=1e-12, ftol=1e-12, gtol=1e-12, jac="3-point", max_nfev=500)
+    first = [_inner(name, start[name]) / scales[name] for name in free]
+    bounds = ([low.get(name, -np.inf) for name in free], [high.get(name, np.inf) for name in free])
+    found = least_squares(residuals, first, bounds=bounds, xtol=1e-12, ftol=1e-12, gtol=1e-12, jac="3-point", max_nfev=500)
+    fitted = {name: _outer(name, value * scales[name]) for name, value in zip(free, found.x, strict=True)}
+    slopes = np.array([_slope(name, fitted[name]) * scales[name] for name in free])
+    at_limit = tuple(name for name, state in zip(free, found.active_mask, strict=True) if state)
+    return _Minimum(fitted, found.jac * norm / slopes, 2.0 * float(found.cost) * norm**2, at_limit, bool(found.success), str(found.message))
 
 
 def _inner(name: str, value: float) -> float:
@@ -261,8 +279,8 @@ def _outer(name: str, value: float) -> float:
 
 
 def _slope(name: str, value: float) -> float:
-    """Return what an error of the inner parameter becomes."""
-    return value if name == "fwhm" else value**2 if name == "beta" else 1.0
+    """Return the derivative of a parameter by the one that the minimiser moves."""
+    return value if name == "fwhm" else -(value**2) if name == "beta" else 1.0
 
 
 def _of(model: str, radius: Floats, found: Mapping[str, float]) -> Floats:
@@ -270,19 +288,15 @@ def _of(model: str, radius: Floats, found: Mapping[str, float]) -> Floats:
     return _profile(radius, found["amplitude"], found["fwhm"], found["offset"], shape)
 
 
-def _result(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, float], found: Any) -> ProfileFit:
-    fitted = {name: _outer(name, value) for name, value in zip(free, found.x, strict=True)}
-    values = {name: held.get(name, fitted.get(name, math.nan)) for name in PARAMETERS[model]}
-    inside = np.flatnonzero(found.active_mask == 0)
-    at_limit = tuple(name for k, name in enumerate(free) if k not in inside)
+def _result(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, float], found: _Minimum) -> ProfileFit:
+    values = {name: held.get(name, found.fitted.get(name, math.nan)) for name in PARAMETERS[model]}
+    inside = [k for k, name in enumerate(free) if name not in found.at_limit]
     free = tuple(free[k] for k in inside)
-    square, dof = 2.0 * float(found.cost), data.n - len(free)
-    slopes = np.array([_slope(name, fitted[name]) for name in free])
     away = data.values - _of(model, data.radius, values)
     spread = 1.0 if data.known else data.pixel_variance(away, len(free))
-    covariance = _covariance(found.jac[:, inside]) * spread * np.outer(slopes, slopes)
+    covariance = _covariance(found.jacobian[:, inside]) * spread
     errors = dict.fromkeys(PARAMETERS[model], 0.0) | dict(zip(free, np.sqrt(np.diag(covariance)).tolist(), strict=True))
-    errors |= dict.fromkeys(at_limit, math.nan)
+    errors |= dict.fromkeys(found.at_limit, math.nan)
     _derive(model, values, errors, covariance, free)
     return ProfileFit(
         model=model,
@@ -290,12 +304,12 @@ def _result(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, f
         errors=MappingProxyType(errors),
         covariance=covariance,
         free=free,
-        at_limit=at_limit,
-        chi2=square if data.known else math.nan,
-        dof=dof,
+        at_limit=found.at_limit,
+        chi2=found.square if data.known else math.nan,
+        dof=data.n - len(free),
         rms=float(np.sqrt(np.mean(data.means(away) ** 2))),
-        converged=bool(found.success),
-        message=str(found.message),
+        converged=found.success,
+        message=found.message,
     )
 
 
@@ -319,4 +333,5 @@ def _derive(model: str, values: dict[str, float], errors: dict[str, float], cova
     gamma = values["fwhm"] / (2.0 * math.sqrt(power - 1.0))
     slopes = {"fwhm": gamma / values["fwhm"], "beta": gamma * power * math.log(2.0) / (2.0 * beta**2 * (power - 1.0))}
     slope = np.array([slopes.get(name, 0.0) for name in free])
-    values["gamma"], errors["gamma"] = gamma, float(np.sqrt(slope @ covariance @ slope))
+    values["gamma"] = gamma
+    errors["gamma"] = math.nan if math.isnan(errors["fwhm"] + errors["beta"]) else float(np.sqrt(slope @ covariance @ slope))
