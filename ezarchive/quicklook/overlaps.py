@@ -20,7 +20,7 @@ from ezarchive.quicklook import kernels_overlap as sums
 from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.kernels_overlap import Outlines, add_sums
 from ezarchive.quicklook.kernels_statistics import COLUMNS, measure
-from ezarchive.quicklook.packing import BLOCK, PLAIN, Box, box_of, grid, pack, pack_grid, parts, rows_of
+from ezarchive.quicklook.packing import BLOCK, PLAIN, Box, box_of, boxes_of, grid, pack, pack_grid, parts, rows_of
 from ezarchive.quicklook.secondmoments import moment_ellipse
 from ezarchive.quicklook.shapebase import Bools, Shape
 
@@ -319,7 +319,7 @@ def _work(
     shapes: Sequence[Shape], image_shape: tuple[int, int], *, split: bool
 ) -> Iterator[tuple[Outlines, NDArray[np.int64], Box, slice]]:
     """Yield what the loops take: outlines, which of them, the pixels to be read, and which rows of the shapes' arrays are theirs."""
-    boxes = np.array([box_of(shape.bounds, image_shape) for shape in shapes], np.int64).reshape(-1, 4)
+    boxes = boxes_of([shape.bounds for shape in shapes], image_shape)
     on = (boxes[:, 0] < boxes[:, 1]) & (boxes[:, 2] < boxes[:, 3])
     plain = np.array([isinstance(shape, PLAIN) for shape in shapes], bool)
     outlines = pack(shapes, boxes)
@@ -335,11 +335,10 @@ def _on_image(shapes: Sequence[Shape], image_shape: tuple[int, int], covered: Fl
     """Return which share of their areas lies on the image; exactly 1 where the bounds do."""
     ny, nx = image_shape
     shares = np.ones(len(shapes))
-    for k, shape in enumerate(shapes):
-        x0, x1, y0, y1 = shape.bounds
-        if not (x0 >= -0.5 and y0 >= -0.5 and x1 <= nx - 0.5 and y1 <= ny - 0.5):
-            area = _whole_area(shape)
-            shares[k] = min(covered[k] / area, 1.0) if 0 < area < math.inf else math.nan
+    x0, x1, y0, y1 = np.reshape([shape.bounds for shape in shapes], (-1, 4)).T
+    for k in np.flatnonzero(~((x0 >= -0.5) & (y0 >= -0.5) & (x1 <= nx - 0.5) & (y1 <= ny - 0.5))):
+        area = _whole_area(shapes[k])
+        shares[k] = min(covered[k] / area, 1.0) if 0 < area < math.inf else math.nan
     return shares
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.quicklook.kernels_overlap import CIRCLE, ELLIPSE, GRID, NOTHING, POLYGON, RECTANGLE, Outlines, fill
 from ezarchive.quicklook.shapebase import Bools, Bounds, Shape, cos_sin
@@ -25,26 +25,32 @@ _FINE = 32
 """Divisions of a pixel, both ways, where several outlines of a compound shape cross it."""
 
 
-def box_of(bounds: Bounds, image_shape: tuple[int, int] | None = None) -> Box:
-    """Return the pixels that bounds touch, those of the image only; of an empty box, the last row and column are the first.
+def boxes_of(bounds: ArrayLike, image_shape: tuple[int, int] | None = None) -> NDArray[np.int64]:
+    """Return the pixels that bounds touch, those of the image only; of an empty box, the last row or column is the first.
 
     Parameters
     ----------
-    bounds : tuple
+    bounds : array_like, shape (n, 4)
         x0, x1, y0, y1; may be infinite where `image_shape` is given.
     image_shape : (ny, nx), optional
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 4)
+        See `Box`.
     """
     ny, nx = (math.inf, math.inf) if image_shape is None else image_shape
     least = -math.inf if image_shape is None else 0
-    x0, x1, y0, y1 = bounds
-    left, right = _span(x0, x1, least, nx)
-    bottom, top = _span(y0, y1, least, ny)
-    return bottom, top, left, right
+    x0, x1, y0, y1 = np.reshape(np.asarray(bounds, float), (-1, 4)).T + 0.5
+    spans = ((y0, y1, ny), (x0, x1, nx))
+    first, last = ([edge(np.clip(pair[k], least, pair[2])) for pair in spans] for k, edge in enumerate((np.floor, np.ceil)))
+    return np.stack([first[0], np.maximum(last[0], first[0]), first[1], np.maximum(last[1], first[1])], axis=1).astype(np.int64)
 
 
-def _span(low: float, high: float, least: float, most: float) -> tuple[int, int]:
-    first, last = min(max(low + 0.5, least), most), min(max(high + 0.5, least), most)
-    return math.floor(first), max(math.ceil(last), math.floor(first))
+def box_of(bounds: Bounds, image_shape: tuple[int, int] | None = None) -> Box:
+    """Return the pixels that bounds touch, as `boxes_of` does."""
+    y0, y1, x0, x1 = boxes_of([bounds], image_shape)[0].tolist()
+    return y0, y1, x0, x1
 
 
 def pack(shapes: Sequence[Shape], boxes: NDArray[np.int64]) -> Outlines:
