@@ -11,6 +11,7 @@ from astropy.table import QTable
 
 from ezarchive import (
     anchors,
+    apertures,
     ask,
     associate,
     batch,
@@ -211,6 +212,18 @@ class Archive:
     def image_fits(self, frames: Any = None, **options: Any) -> QTable:
         """Return the image fits of frames; see `ezarchive.imagefits.image_fits`."""
         return imagefits.image_fits(self, frames, **options)
+
+    def aperture_photometry(self, frames: Any = None, region: Any = None, **options: Any) -> QTable:
+        """Measure regions on frames and keep the results; see `ezarchive.apertures.aperture_photometry`."""
+        return apertures.aperture_photometry(self, frames, region, **options)
+
+    def save_photometry(self, results: Any) -> apertures.SavedPhotometry:
+        """Keep results of the quick look's aperture photometry; see `ezarchive.apertures.save_photometry`."""
+        return apertures.save_photometry(self, results)
+
+    def saved_photometry(self, frames: Any = None, **options: Any) -> QTable:
+        """Return the aperture photometry that is kept; see `ezarchive.apertures.saved_photometry`."""
+        return apertures.saved_photometry(self, frames, **options)
 
     def light_curve(self, position: Any, radius: Any = "2 arcsec", **options: Any) -> LightCurveTable:
         """Return the light curve of an object or at a position; see `ezarchive.lightcurves.query.light_curve`."""

@@ -50,10 +50,10 @@ def sql(
     ----------
     archive : Archive
     query : str
-        One SELECT over the views ``frames``, ``catalogs``, ``zero_points``, ``image_fits``, ``anchors``, ``measurements``, ``light_curve``
-        and, after ``associate``, ``objects``, ``object_filters``, ``ambiguous``, ``aliases`` (columns: ``data_layout.md``). In its FROM
-        there may be ``cone(ra, dec, radius_arcsec)``: objects, nearest first, with ``separation`` in arcsec; ``lc(object_id)``: a light
-        curve; and ``upper_limits(object_id)``: the frames that were searched there and show nothing.
+        One SELECT over the views ``frames``, ``catalogs``, ``zero_points``, ``image_fits``, ``anchors``, ``aperture_photometry``,
+        ``measurements``, ``light_curve`` and, after ``associate``, ``objects``, ``object_filters``, ``ambiguous``, ``aliases`` (columns:
+        ``data_layout.md``). In its FROM there may be ``cone(ra, dec, radius_arcsec)``: objects, nearest first, with ``separation`` in
+        arcsec; ``lc(object_id)``: a light curve; and ``upper_limits(object_id)``: the frames that were searched there and show nothing.
     parameters : sequence or mapping, optional
         Values for ``?`` in the query, or for ``$name``.
     aperture : float, Quantity or str

@@ -290,8 +290,11 @@ LOOK = (
     Column("region", "str", None, "pos.outline", "the aperture on the image's pixels, JSON"),
     Column("unit", "str", None, "meta.unit", "unit of the pixels"),
     Column("sum_unit", "str", None, "meta.unit", "unit of `sum`"),
+    Column("file", "str", None, "meta.ref", "path of the image; NULL where it came from none"),
+    Column("hdu", "int64", None, "meta.id.part", "HDU of the file"),
     Column("calculation", "str", None, "meta.id", "identifier (UUID) of the calculation"),
-    Column("software", "str", None, "meta.software", "versions of what calculated it"),
+    Column("row", "int64", None, "meta.record", "row of the calculation, from 1"),
+    Column("software", "str", None, "meta.version;meta.software", "versions of what calculated it"),
 )
 
 # The SQL view `light_curve`.

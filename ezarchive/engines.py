@@ -19,7 +19,7 @@ from ezarchive.catalogs.sql import Engine
 from ezarchive.catalogs.stored import Stored
 from ezarchive.catalogs.views import ELLIPTICAL
 from ezarchive.columns import DEFAULT_APERTURE
-from ezarchive.database import comparisons, runs, stores, tables, zeropoints
+from ezarchive.database import apertures, comparisons, runs, stores, tables, zeropoints
 from ezarchive.errors import EzarchiveError, StoreError, UnknownNameError
 from ezarchive.store.version import Version
 
@@ -158,6 +158,7 @@ def of_frames(
             "zero_points": zeropoints.zero_points_table(conn, frame_ids=frame_ids),
             "image_fits": comparisons.image_fits_table(conn, frame_ids=frame_ids),
             "anchors": comparisons.anchors_table(conn),
+            "aperture_photometry": apertures.photometry_table(conn),
         }
     return Engine(frames, catalogs, archive.home, archive.settings.sql, aperture=diameter, ellipses=ellipses, **others)
 
@@ -200,6 +201,8 @@ def _read(
             return tables.catalogs_table(conn, frame_ids=frame_ids, columns=columns, method=method, run_id=run)
         if table == "anchors":
             return comparisons.anchors_table(conn).select(list(columns))
+        if table == "aperture_photometry":
+            return apertures.photometry_table(conn).select(list(columns))
         rows = zeropoints.zero_points_table if table == "zero_points" else comparisons.image_fits_table
         return rows(conn, frame_ids=frame_ids).select(list(columns))
 
@@ -246,6 +249,7 @@ _FIELDS = {
     "zero_points": zeropoints.ZERO_POINT_FIELDS,
     "image_fits": comparisons.IMAGE_FIT_FIELDS,
     "anchors": comparisons.ANCHOR_FIELDS,
+    "aperture_photometry": apertures.PHOTOMETRY_FIELDS,
 }
 _SCHEMAS = {
     table: conform({name: pa.array([], kind) for name, kind in fields.items()}, SCHEMAS[table], table).schema

@@ -32,7 +32,10 @@ COLUMNS = {
 MOST_ROWS = 1_000_000
 """Rows of a subquery up to which it is answered first."""
 
-_OBJECTS = ("objects", "object_filters", "ambiguous", "aliases", "frames", "catalogs", "zero_points", "image_fits", "anchors")
+_OBJECTS = (
+    "objects", "object_filters", "ambiguous", "aliases", "frames", "catalogs", "zero_points", "image_fits", "anchors",
+    "aperture_photometry",
+)  # fmt: skip
 _PREFIX = "_asked_"
 _EXACT, _MOST = 2**53, 2**63
 """Below them a float is every whole number, and a number fits into 64 bits."""

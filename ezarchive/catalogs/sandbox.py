@@ -20,8 +20,8 @@ from ezarchive.catalogs.trees import arguments, parsed, table_path, walk
 from ezarchive.errors import SQLError, near_misses
 
 VIEWS = (
-    "frames", "catalogs", "zero_points", "image_fits", "anchors", "measurements", "light_curve", "objects", "object_filters", "ambiguous",
-    "aliases",
+    "frames", "catalogs", "zero_points", "image_fits", "anchors", "aperture_photometry", "measurements", "light_curve", "objects",
+    "object_filters", "ambiguous", "aliases",
 )  # fmt: skip
 """The tables of the archive."""
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ezarchive.catalogs import views
 from ezarchive.catalogs.compared import ANCHORS_SCHEMA, IMAGE_FITS_SCHEMA
+from ezarchive.catalogs.looked import APERTURE_PHOTOMETRY_SCHEMA
 from ezarchive.catalogs.metadata import ARROW_TYPES
 from ezarchive.columns import Column
 from ezarchive.errors import InputError
@@ -26,6 +27,7 @@ SCHEMAS = {
     "zero_points": views.ZERO_POINTS_SCHEMA,
     "image_fits": IMAGE_FITS_SCHEMA,
     "anchors": ANCHORS_SCHEMA,
+    "aperture_photometry": APERTURE_PHOTOMETRY_SCHEMA,
 }
 """The database's tables, and the columns that each has at least."""
 

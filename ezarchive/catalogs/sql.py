@@ -1,9 +1,9 @@
 """SQL over everything that was measured: DuckDB in memory over Parquet, with the frame tables joined in.
 
-Views: ``frames``, ``catalogs``, ``zero_points``, ``image_fits``, ``anchors`` (the database's), ``measurements`` (every column of every
-catalog), ``light_curve`` (one aperture, per second and calibrated; ``columns.LIGHT_CURVE``), and of the light-curve store ``objects``,
-``object_filters``, ``ambiguous`` and ``aliases``. Tables are read, and Parquet files opened, only when a query names them, and only those
-that its WHERE can need.
+Views: ``frames``, ``catalogs``, ``zero_points``, ``image_fits``, ``anchors``, ``aperture_photometry`` (the database's), ``measurements``
+(every column of every catalog), ``light_curve`` (one aperture, per second and calibrated; ``columns.LIGHT_CURVE``), and of the light-curve
+store ``objects``, ``object_filters``, ``ambiguous`` and ``aliases``. Tables are read, and Parquet files opened, only when a query names
+them, and only those that its WHERE can need.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ _KEYS = {
     "zero_points": ("frame_id",),
     "image_fits": ("frame_id",),
     "anchors": ("run_id",),
+    "aperture_photometry": ("run_id",),
 }
 """The database's tables, and their columns that are there in any case."""
 
@@ -87,7 +88,7 @@ class Engine:
     zero_points : pyarrow.Table or mapping of lists, optional
         Those that count: columns of ``views.ZERO_POINTS_SCHEMA``.
     **others : pyarrow.Table or mapping of lists
-        ``image_fits`` and ``anchors``: columns of `sources.SCHEMAS`.
+        ``image_fits``, ``anchors`` and ``aperture_photometry``: columns of `sources.SCHEMAS`.
 
     Examples
     --------

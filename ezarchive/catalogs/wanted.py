@@ -215,4 +215,4 @@ def _with_id(node: Node) -> set[str]:
     return set()  # more than one: DuckDB will refuse to choose
 
 
-_WITHOUT = (["frames"], ["catalogs"], ["zero_points"], ["image_fits"], ["anchors"], ["measurements"])
+_WITHOUT = (["frames"], ["catalogs"], ["zero_points"], ["image_fits"], ["anchors"], ["aperture_photometry"], ["measurements"])

@@ -30,6 +30,7 @@ TABLES = {
     "zero_points": "zero points that count",
     "image_fits": "frames against a reference image: seeing, scale, background, pointing (after fit_photometry)",
     "anchors": "levels of bands anchored to others (after anchor)",
+    "aperture_photometry": "regions of images that were measured by the quick look and saved",
     "measurements": "every column of every measurement",
     "light_curve": "measurements in one aperture, per second and calibrated",
     "objects": "objects: mean position, counts, variability (after associate)",

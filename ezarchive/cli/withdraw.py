@@ -8,6 +8,11 @@ import click
 
 import ezarchive
 from ezarchive.cli.common import boundary, cli, home_argument
+from ezarchive.database.withdrawals import Withdrawal
+
+
+def _compared(done: Withdrawal) -> tuple[tuple[int, str], ...]:
+    return (done.n_image_fits, "image fits"), (done.n_anchors, "anchors"), (done.n_photometry, "rows of aperture photometry")
 
 
 @cli.command()
@@ -20,7 +25,7 @@ def withdraw(home: Path, run_id: int, restore: bool) -> None:
     with ezarchive.Archive.open(home) as archive:
         done = archive.withdraw(run_id, restore=restore)
     what = f"{done.n_catalogs} catalogs and {done.n_zero_points} zero points"
-    compared = (f"{n} {name}" for n, name in ((done.n_image_fits, "image fits"), (done.n_anchors, "anchors")) if n)
+    compared = (f"{n} {name}" for n, name in _compared(done) if n)
     what = ", ".join([what, *compared])
     if restore:
         click.echo(f"run {run_id} restored: {what} count again")

@@ -13,6 +13,7 @@
     zero_point -> frame, catalog, run          of a frame, for each way of measuring
     image_fit -> frame, run       seeing, scale, offset and pointing of a frame against a reference image
     anchor -> run                 levels of bands anchored to others
+    aperture_photometry -> run, frame          what the quick look measured in regions of images
     store_version <- store_pointer             versions of the light-curve store, and the one that readers take
     store_catalog -> catalog, store_version    what that one holds
     quarantine                    what could not be read or measured
@@ -49,7 +50,7 @@ from sqlalchemy import (
 from ezarchive import columns
 from ezarchive.frames.record import KINDS
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 """Version of the tables below. A new minor version can be read by older code of the same major version, a new major one cannot."""
 
 FILE_STATES = ("ok", "waiting", "missing", "corrupt")
@@ -102,6 +103,7 @@ _TYPES: dict[str, Any] = {
 }
 
 _REQUIRED = ("kind", "naxis1", "naxis2", "wcs_ok", "quality")
+_LOOK_REQUIRED = ("calculation", "row", "flags")
 
 
 def _ref(name: str, target: str, *, null: bool = True) -> Column[Any]:
@@ -391,6 +393,19 @@ anchor = Table(
     _one_of("status", FIT_STATES),
     Index(None, "target", "band"),
     Index(None, "run_id"),
+)
+
+aperture_photometry = Table(
+    "aperture_photometry",
+    metadata,
+    Column("photometry_id", Id, primary_key=True),
+    _ref("run_id", "run.run_id", null=False),
+    _ref("frame_id", "frame.frame_id"),  # where the image is a frame of the archive
+    *(Column(spec.name, _TYPES[spec.dtype], nullable=spec.name not in _LOOK_REQUIRED) for spec in columns.LOOK),
+    _double("created", null=False),
+    UniqueConstraint("calculation", "row"),
+    Index(None, "run_id"),
+    Index(None, "frame_id"),
 )
 
 store_version = Table(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ezarchive.database.models import anchor, catalog, current_run, image_fit, run, zero_point
+from ezarchive.database.models import anchor, aperture_photometry, catalog, current_run, image_fit, run, zero_point
 from ezarchive.database.names import insert
 from ezarchive.database.rows import now
 from ezarchive.database.runs import CURRENT_KEY, newest_catalog
@@ -17,7 +17,7 @@ class Withdrawal(NamedTuple):
     """What a withdrawal, or its undoing, has changed.
 
     ``n_catalogs`` catalogs count no more (or again), ``n_replaced`` of them gave way to those of other runs (or took their place), and so
-    many zero points, fits of frames by a reference image, and anchors of bands.
+    many zero points, fits of frames by a reference image, anchors of bands, and rows of aperture photometry.
     """
 
     n_catalogs: int = 0
@@ -25,6 +25,7 @@ class Withdrawal(NamedTuple):
     n_zero_points: int = 0
     n_image_fits: int = 0
     n_anchors: int = 0
+    n_photometry: int = 0
 
 
 def withdraw_run(conn: sa.Connection, run_id: int) -> Withdrawal:
@@ -106,8 +107,8 @@ def _zero_points(conn: sa.Connection, run_id: int) -> int:
     return conn.execute(query.select_from(zero_point)).scalar_one()
 
 
-def _compared(conn: sa.Connection, run_id: int) -> tuple[int, int]:
-    """Return how many image fits and how many anchors a run made."""
+def _compared(conn: sa.Connection, run_id: int) -> list[int]:
+    """Return how many image fits, anchors and rows of aperture photometry a run made."""
     count = sa.select(sa.func.count())
-    made = [conn.execute(count.select_from(table).where(table.c.run_id == run_id)).scalar_one() for table in (image_fit, anchor)]
-    return made[0], made[1]
+    tables = (image_fit, anchor, aperture_photometry)
+    return [conn.execute(count.select_from(table).where(table.c.run_id == run_id)).scalar_one() for table in tables]

@@ -14,7 +14,6 @@ import numpy as np
 import photutils.aperture as ap
 from astropy.table import QTable
 
-import ezarchive
 from ezarchive.errors import EzarchiveError, InputError
 from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.photometryrows import Options, fail, measured
@@ -129,7 +128,7 @@ def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions a
 
 def software() -> str:
     """Return the versions of what calculates."""
-    return ", ".join([f"ezarchive {ezarchive.__version__}", *(f"{name} {version(name)}" for name in ("astropy", "numpy", "regions"))])
+    return ", ".join(f"{name} {version(name)}" for name in ("ezarchive", "astropy", "numpy", "regions"))
 
 
 def _one_image(
@@ -139,13 +138,16 @@ def _one_image(
         source = picture(image, **settings)
         flat = _rows(source, regions, options, batch=batch)
         flat["data_label"][:] = source.label
+        if source.path is not None:
+            flat["file"][:], flat["hdu"][:] = os.fspath(source.path.absolute()), source.image.hdu
     except EzarchiveError as err:
         if not batch:
             raise
         flat = empty(len(regions))
         for k in range(len(regions)):
             fail(flat, k, str(err))
-        flat["data_label"][:] = settings["label"] or (os.fspath(image) if isinstance(image, (str, os.PathLike)) else "")
+        path = os.fspath(image) if isinstance(image, (str, os.PathLike)) else ""
+        flat["data_label"][:], flat["file"][:] = settings["label"] or path, path and os.path.abspath(path)  # noqa: PTH100  may name an HDU
     flat["subset_label"][:] = labels
     return flat
 
@@ -242,5 +244,5 @@ def _given(labels: Any, count: int, name: str) -> list[Any]:
 def _sign(flat: Flat) -> None:
     """Say when and by what the rows were calculated."""
     flat["timestamp"][:] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    flat["calculation"][:] = str(uuid.uuid4())
+    flat["calculation"][:], flat["row"] = str(uuid.uuid4()), flat["id"].copy()
     flat["software"][:] = software()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -153,6 +154,9 @@ def flat_of(table: Table) -> Flat:
             place = table[name].icrs
             flat |= {axes[0]: np.array(place.ra.deg, float), axes[1]: np.array(place.dec.deg, float)}
     _restore_units(flat, table, old)
+    nameless = flat["calculation"] == ""
+    if nameless.any():
+        flat["calculation"][nameless], flat["row"][nameless] = str(uuid.uuid4()), np.arange(1, nameless.sum() + 1)
     return flat
 
 
