@@ -129,6 +129,14 @@ def grid(shape: Shape, box: Box) -> tuple[Floats, Bools]:
     return weights, inside
 
 
+def centres(shape: Shape, box: Box) -> Bools:
+    """Return whether the centres of the pixels of a box lie in a shape; only some `BLOCK` of weights are held for it."""
+    inside = np.empty((box[1] - box[0], box[3] - box[2]), np.bool_)
+    for piece in rows_of(box):
+        inside[piece[0] - box[0] : piece[1] - box[0]] = _grid(shape, piece)[1]
+    return inside
+
+
 def _grid(shape: Shape, box: Box) -> tuple[Floats, Bools, Bools]:
     """Return weights, centres, and where the weights are not exact."""
     if isinstance(shape, Inverted):

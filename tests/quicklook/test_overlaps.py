@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 
 import gauss4
 import numpy as np
@@ -209,6 +210,20 @@ def test_an_aperture_over_more_than_a_block_is_summed_in_pieces(rng):
         part = overlap(shape, data.shape)
         assert found.sum[k] == pytest.approx(float((part.weights * data[part.slices]).sum()), rel=1e-11)
     assert aperture_statistics(data, shapes[0])["n"][0] == overlap(shapes[0], data.shape).inside.sum()
+
+
+@pytest.mark.pure
+def test_a_large_frame_is_not_copied():
+    """61 million pixels that take no memory: a shape over all of them, its opposite, and some small ones."""
+    data = np.broadcast_to(np.float32(1.0), (6388, 9576))
+    shapes = [Rectangle(4787.5, 3193.5, 9576, 6388), Inverted(Circle(30, 30, 20)), *(Circle(100 * k, 50 * k, 10) for k in range(90))]
+    tracemalloc.start()
+    found = aperture_sums(data, shapes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 * BLOCK
+    assert found.sum[0] == data.size
+    assert found.sum[1] == pytest.approx(data.size - 400 * math.pi, rel=1e-14)
 
 
 @pytest.mark.pure
