@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.table import QTable
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from ezarchive import sky
 from ezarchive.errors import InputError
-from ezarchive.quicklook.lineplaces import for_each, is_on_sky, pictures_of, pixel_place, plain_values, with_unit
+from ezarchive.quicklook.lineplaces import for_each, is_on_sky, pictures_of, pixel_place, plain_values, table_of
 from ezarchive.quicklook.lines import ways_to
 from ezarchive.quicklook.links import Link
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.planes import bad_pixels, errors_of
-from ezarchive.quicklook.segments import Points, combined, points_along, propagated, sampled, taps_of
+from ezarchive.quicklook.segments import Points, combined, median_factor, points_along, propagated, propagated_median, sampled, taps_of
 from ezarchive.quicklook.skywcs import to_sky
 
 Floats = NDArray[np.float64]
@@ -136,22 +136,21 @@ class Cut:
         """Of the first image."""
         return self.lines[0].unit
 
-    def to_table(self) -> QTable:
-        """Return a row for each point: distance, x, y, separation, ra and dec (with a WCS), value, err, n, std.
+    def to_table(self) -> Table:
+        """Return a row for each point: distance, x, y, separation, ra and dec (with a WCS), value, err, std, n; with their units.
 
         Of several images the columns of the second and later ones end in ``_2``, ``_3``, ...; ``meta['labels']`` names the images.
         """
-        table = QTable({"distance": self.distance * u.pix, "x": self.x * u.pix, "y": self.y * u.pix})
+        columns: dict[str, Any] = {name: (getattr(self, name), u.pix) for name in ("distance", "x", "y")}
         if self.ra is not None:
-            table["separation"] = self.separation * u.arcsec
-            table["ra"], table["dec"] = self.ra * u.deg, self.dec * u.deg
+            columns |= {"separation": (self.separation, u.arcsec), "ra": (self.ra, u.deg), "dec": (self.dec, u.deg)}
         for k, line in enumerate(self.lines):
             mark = "" if k == 0 else f"_{k + 1}"
             if k:
-                table[f"x{mark}"], table[f"y{mark}"] = line.x * u.pix, line.y * u.pix
-            for name in ("value", "err", "std"):
-                table[f"{name}{mark}"] = with_unit(getattr(line, name), line.unit)
-            table[f"n{mark}"] = line.n
+                columns |= {f"x{mark}": (line.x, u.pix), f"y{mark}": (line.y, u.pix)}
+            columns |= {f"{name}{mark}": (getattr(line, name), line.unit) for name in ("value", "err", "std")}
+            columns[f"n{mark}"] = line.n, None
+        table = table_of(columns)
         table.meta |= {name: getattr(self, name) for name in ("width", "step", "combine", "order")}
         table.meta |= {"labels": [line.label for line in self.lines], "start": list(self.start), "end": list(self.end)}
         return table
@@ -216,8 +215,8 @@ def cut(  # noqa: PLR0913  wcs, unit and header are one thing: what the image do
     Notes
     -----
     A point is known where every pixel that it is interpolated from is finite; the others are left out and not counted in ``n``. With an
-    error map ``err`` is that of the mean, with the covariance of points that share pixels, times sqrt(pi / 2) for a median of three or
-    more (its limit for normal noise). Without one it is ``std / sqrt(n)``: interpolation smooths noise, so it can be low.
+    error map ``err`` follows from it, with the covariance of points that share pixels; that of a median is for normal noise. Without one
+    it is ``std / sqrt(n)`` (times the factor of a median): interpolation smooths noise, so it can be low.
     """
     _check(width, step, combine, order)
     pictures, several = pictures_of(image, wcs, unit, header)
@@ -306,9 +305,8 @@ def _piece(
     samples = sampled(pixels, taps)
     found = combined(samples, combine)
     if error is None:
-        err = found.std / np.sqrt(np.maximum(found.n, 1))
+        err = found.std / np.sqrt(np.maximum(found.n, 1)) * (median_factor(found.n) if combine == "median" else 1.0)
     else:
-        err = propagated(np.square(np.array(error[part], np.float64)), taps, np.isfinite(samples), found.n)
-    if combine == "median":
-        err = np.where(found.n > 2, err * math.sqrt(math.pi / 2), err)
+        variance = np.square(np.array(error[part], np.float64))
+        err = (propagated if combine == "mean" else propagated_median)(variance, taps, np.isfinite(samples), found.n)
     return found.value, found.n, found.std, err

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.table import Column, Table
 from numpy.typing import NDArray
 
 from ezarchive import sky
@@ -82,7 +83,7 @@ def pixel_place(place: Any, given: Picture | None, name: str) -> tuple[float, fl
         if not (math.isfinite(x) and math.isfinite(y)):
             raise InputError(f"{name}: must be a place that the WCS of {given.label!r} reaches, found {place}")
         return x, y
-    values = list(place) if isinstance(place, (tuple, list, np.ndarray)) and np.ndim(place) == 1 else []
+    values = list(place) if isinstance(place, (tuple, list)) or (isinstance(place, np.ndarray) and place.ndim == 1) else []
     numbers = [float(value) for value in values if isinstance(value, (int, float, np.number)) and not isinstance(value, bool)]
     if len(values) != 2 or len(numbers) != 2 or not all(map(math.isfinite, numbers)):
         wanted = "two finite numbers of pixels (x, y), a SkyCoord or a text such as '21:45:00 -77:15:44'"
@@ -97,6 +98,9 @@ def plain_values(values: NDArray[Any] | None) -> list[Any] | None:
     return [one if math.isfinite(one) else None for one in values.tolist()]
 
 
-def with_unit(values: Floats, unit: u.UnitBase | None) -> Any:
-    """Return a column for a table."""
-    return values if unit is None else values * unit
+def table_of(columns: dict[str, tuple[NDArray[Any], u.UnitBase | None]]) -> Table:
+    """Return a table of columns with units.
+
+    It is no QTable: astropy cannot write one that has a Quantity by the name of ``value``.
+    """
+    return Table([Column(values, name, unit=unit) for name, (values, unit) in columns.items()])

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.table import QTable
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from ezarchive.errors import InputError
-from ezarchive.quicklook.lineplaces import for_each, pictures_of, pixel_place, plain_values, with_unit
+from ezarchive.quicklook.lineplaces import for_each, pictures_of, pixel_place, plain_values, table_of
 from ezarchive.quicklook.links import Box, Link, checked_link, link, view_box
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.planes import bad_pixels, errors_of
@@ -84,13 +84,14 @@ class Profile:
         """`first`, `last`, `low`, `high`."""
         return self.first, self.last, self.low, self.high
 
-    def to_table(self) -> QTable:
-        """Return pixel, value, and err, ra and dec where they are known."""
-        table = QTable({"pixel": self.pixel, "value": with_unit(self.value, self.unit)})
+    def to_table(self) -> Table:
+        """Return pixel, value, and err, ra and dec where they are known; the columns have their units."""
+        columns: dict[str, Any] = {"pixel": (self.pixel, u.pix), "value": (self.value, self.unit)}
         if self.err is not None:
-            table["err"] = with_unit(self.err, self.unit)
+            columns["err"] = self.err, self.unit
         if self.ra is not None:
-            table["ra"], table["dec"] = self.ra * u.deg, self.dec * u.deg
+            columns |= {"ra": (self.ra, u.deg), "dec": (self.dec, u.deg)}
+        table = table_of(columns)
         table.meta |= {"axis": self.axis, "at": self.at}
         return table
 

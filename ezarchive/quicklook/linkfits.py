@@ -84,8 +84,8 @@ def nodes_between(first: Any, second: Any, shape: tuple[int, int], image_shape: 
     InputError
         If no node of either has a place on the other.
     """
-    forward, backward = full_map(first, second), full_map(second, first)
     try:
+        forward, backward = full_map(first, second), full_map(second, first)
         x, y = grid_over(shape)
         u, v = forward(x, y)
         on_reference = inside(*(back := backward(*grid_over(image_shape))), shape)

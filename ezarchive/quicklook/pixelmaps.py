@@ -31,10 +31,23 @@ def full_map(first: Any, second: Any) -> Callable[[Floats, Floats], tuple[Floats
     -------
     callable
         Takes 0-based pixels ``x, y`` (arrays of one shape), returns pixels; NaN where either WCS has nothing.
+
+    Raises
+    ------
+    InputError
+        If a WCS of FITS is singular; so does the callable.
     """
-    if isinstance(first, WCS) and isinstance(second, WCS) and _system(first) == _system(second):
+    try:
+        direct = isinstance(first, WCS) and isinstance(second, WCS) and _system(first) == _system(second)
+    except WcsError as err:
+        raise InputError(f"wcs: must turn pixels into positions and back: {_last_line(err)}") from err
+    if direct:
         return lambda x, y: _directly(first, second, x, y)
     return lambda x, y: to_pixel(second, *to_sky(first, x, y))
+
+
+def _last_line(err: Exception) -> str:
+    return str(err).strip().splitlines()[-1]
 
 
 def _system(wcs: WCS) -> tuple[Any, ...]:
@@ -53,7 +66,7 @@ def _directly(first: WCS, second: WCS, x: Floats, y: Floats) -> tuple[Floats, Fl
     except NoConvergence as err:
         pixels = np.asarray(err.best_solution)
     except WcsError as err:
-        raise InputError(f"wcs: must turn pixels into positions and back: {str(err).strip().splitlines()[-1]}") from err
+        raise InputError(f"wcs: must turn pixels into positions and back: {_last_line(err)}") from err
     return pixels[:, 0].reshape(x.shape), pixels[:, 1].reshape(x.shape)
 
 

@@ -122,6 +122,12 @@ def sampled(pixels: Floats, taps: Taps) -> Floats:
     return np.where(taps.on, value, np.nan)
 
 
+_MEDIAN = (
+    1.0, 1.0, 1.346, 1.190, 1.434, 1.287, 1.475, 1.343, 1.496, 1.384, 1.511, 1.412, 1.517, 1.430, 1.522, 1.446, 1.534, 1.458, 1.534, 1.467,
+)  # fmt: skip
+"""Variance of the median of 1, 2, ... normal numbers in terms of that of their mean, from 2e6 trials each; pi / 2 of many."""
+
+
 class Combined(NamedTuple):
     """Columns (n,) of a cut: the value across its width, how many points it is of, and their standard deviation (n - 1)."""
 
@@ -153,6 +159,11 @@ def combined(samples: Floats, combine: str) -> Combined:
     return Combined(0.5 * (ordered[rows, low] + ordered[rows, high]), n, std)
 
 
+def median_factor(n: NDArray[np.int64]) -> Floats:
+    """Return the error of the median of n independent normal numbers in terms of that of their mean."""
+    return np.sqrt(np.array([*_MEDIAN, np.pi / 2])[np.clip(n, 1, len(_MEDIAN) + 1) - 1])
+
+
 def propagated(variance: Floats, taps: Taps, known: NDArray[np.bool_], n: NDArray[np.int64]) -> Floats:
     """Return the error of the mean across a cut from the variances of the pixels.
 
@@ -181,3 +192,37 @@ def propagated(variance: Floats, taps: Taps, known: NDArray[np.bool_], n: NDArra
     matrix = sparse.coo_array((weight.ravel()[used], (first[used], inverse)), shape=(len(n), places.size)).tocsr()
     total = matrix.power(2) @ variance.ravel()[places]
     return np.where(n > 0, np.sqrt(total), np.nan)
+
+
+def propagated_median(variance: Floats, taps: Taps, known: NDArray[np.bool_], n: NDArray[np.int64]) -> Floats:
+    """Return the error of the median across a cut; parameters and result are those of `propagated`.
+
+    Notes
+    -----
+    The median of normal numbers with errors s_i and correlations r_ij has, where they are many, the variance
+    sum_ij asin(r_ij) / (sum_i 1 / s_i)**2: its influence is the sign of each, and the signs of two correlate as 2 / pi asin(r). Of few it
+    is smaller; that factor is taken from independent numbers. Neighbours correlate because they are interpolated from shared pixels.
+    """
+    values = variance[taps.row, taps.column]
+    pixel = taps.row * variance.shape[1] + taps.column
+    own = _covariances(pixel, taps.weight, values, 0)
+    own = np.where(known, own, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.where(known, 1 / np.sqrt(own), 0.0).sum(axis=1)
+        total = n * (np.pi / 2)
+        for apart in range(1, min(known.shape[1], 2 * math.isqrt(pixel.shape[-1]) + 1)):
+            shared = _covariances(pixel, taps.weight, values, apart) / np.sqrt(own[:, apart:] * own[:, :-apart])
+            both = known[:, apart:] & known[:, :-apart]
+            total = total + 2 * np.where(both, np.arcsin(np.clip(shared, -1, 1)), 0.0).sum(axis=1)
+        return np.where(n > 0, median_factor(n) * np.sqrt(total / (np.pi / 2)) / weight, np.nan)
+
+
+def _covariances(pixel: NDArray[np.int64], weight: Floats, values: Floats, apart: int) -> Floats:
+    """Return the covariance of every point with the one so many places on across the cut, shape (n, m - apart)."""
+    stop = pixel.shape[1] - apart
+    total = np.zeros((len(pixel), stop))
+    for tap in range(pixel.shape[-1]):
+        same = pixel[:, apart:] == pixel[:, :stop, tap, None]
+        product = np.where(same, weight[:, apart:], 0.0).sum(axis=-1) * weight[:, :stop, tap]
+        total += np.where(product == 0, 0.0, product * values[:, :stop, tap])
+    return total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
@@ -183,34 +182,6 @@ def test_at_the_pole():
 def test_wrong_arguments(given, said):
     with pytest.raises(InputError, match=said):
         compass(image(tan()), **given)
-
-
-class TestDrawing:
-    def test_the_figure(self):
-        found = compass(image(tan(), (50, 100)), zoom=(10, 20, 10, 20))
-        text = found.svg(200)
-        assert text == compass(image(tan(), (50, 100)), zoom=(10, 20, 10, 20)).svg(200)
-        root = ElementTree.fromstring(text)
-        assert (root.get("width"), root.get("height")) == ("200.00", "100.00")
-        letters = {node.text: (float(node.get("x")), float(node.get("y"))) for node in root.iter("{http://www.w3.org/2000/svg}text")}
-        assert set(letters) == {"N", "E", "X", "Y"}
-        dot = root.find("{http://www.w3.org/2000/svg}circle")
-        x, y = float(dot.get("cx")), float(dot.get("cy"))
-        assert letters["N"][1] < y
-        assert letters["E"][0] < x < letters["X"][0]
-        box = root.find("{http://www.w3.org/2000/svg}polygon[@class='zoom']").get("points").split()
-        assert box[0] == "21.00,79.00"
-
-    def test_text_is_escaped(self):
-        text = compass(picture(np.zeros((4, 4)), label='<a & "b">')).svg(64, href="data:image/png;base64,AA==")
-        assert "&lt;a &amp;" in text
-        assert "<image href=" in text
-        ElementTree.fromstring(text)
-
-    @pytest.mark.parametrize("size", [4, 20.5, True])
-    def test_sizes(self, size):
-        with pytest.raises(InputError, match="size: must be a whole number of pixels, 16 or more"):
-            compass(np.zeros((4, 4))).svg(size)
 
 
 @pytest.mark.oracle
