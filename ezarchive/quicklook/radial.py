@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.table import QTable
+from astropy.table import Column, Table
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -103,16 +103,15 @@ class RadialProfile:
     def __len__(self) -> int:
         return len(self.radius)
 
-    def to_table(self) -> QTable:
-        """Return the arrays as columns with units (pix, that of the image); what the profile does not have is left out."""
-        unit = u.dimensionless_unscaled if self.unit is None else self.unit
-        units = {"radius": u.pix, "value": unit, "err": unit, "std": unit, "area": u.pix**2}
-        columns = {}
-        for name in ("radius", "value", "err", "std", "n", "area", "fraction", "x", "y"):
-            array = getattr(self, name)
-            if array is not None:
-                columns[name] = array * units[name] if name in units and units[name] != u.dimensionless_unscaled else array
-        return QTable(columns, meta={name: value for name, value in self._words().items() if value is not None})
+    def to_table(self) -> Table:
+        """Return the arrays as columns with units (pix, that of the image); what the profile does not have is left out.
+
+        A plain table: astropy cannot write one of quantities with a column of the name ``value``.
+        """
+        units = {"radius": u.pix, "value": self.unit, "err": self.unit, "std": self.unit, "area": u.pix**2}
+        arrays = {name: getattr(self, name) for name in ("radius", "value", "err", "std", "n", "area", "fraction", "x", "y")}
+        columns = [Column(array, name=name, unit=units.get(name)) for name, array in arrays.items() if array is not None]
+        return Table(columns, meta={name: value for name, value in self._words().items() if value is not None})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; NaN becomes None."""

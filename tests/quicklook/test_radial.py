@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.table import Table
 from gauss4 import new
 from photutils.profiles import RadialProfile as Photutils
 from regions import EllipsePixelRegion, PixCoord
@@ -147,7 +148,7 @@ def test_steps():
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_it_serialises(raw):
+def test_it_serialises(raw, tmp_path):
     profile = radial_profile(ONES, Circle(25, 25, 3), raw=raw, unit="MJy/sr", label="flat")
     plain = json.loads(json.dumps(profile.to_dict(), allow_nan=False))
     assert plain["value"] == profile.value.tolist() and plain["unit"] == "MJy / sr" and plain["label"] == "flat"
@@ -156,6 +157,9 @@ def test_it_serialises(raw):
     if raw:
         assert ONES[profile.y, profile.x].shape == (29,) and np.hypot(profile.x - 25, profile.y - 25) == pytest.approx(profile.radius)
     assert radial_profile(ONES, Circle(25, 25, 3), raw=raw).to_table()["value"][0] == pytest.approx(1)
+    profile.to_table().write(tmp_path / "profile.ecsv")
+    back = Table.read(tmp_path / "profile.ecsv")
+    assert (back["value"] == profile.value).all() and back["value"].unit == u.MJy / u.sr and back.meta["center"] == [25, 25]
 
 
 @pytest.mark.parametrize(
