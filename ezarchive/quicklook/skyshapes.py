@@ -137,6 +137,11 @@ def local_jacobian(wcs: Any, x: ArrayLike, y: ArrayLike) -> Floats:
     return found
 
 
+def _det(matrices: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return matrices[..., 0, 0] * matrices[..., 1, 1] - matrices[..., 0, 1] * matrices[..., 1, 0]
+
+
 def _differences(wcs: Any, x: Floats, y: Floats) -> Floats:
     """Central differences over one pixel, as `sky.jacobian` has them."""
     ra, dec = to_sky(wcs, np.stack([x + 0.5, x - 0.5, x, x]), np.stack([y, y, y + 0.5, y - 0.5]))
@@ -155,7 +160,7 @@ def _positions(wcs: Any, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
     back = sky.unit_vectors(*to_sky(wcs, x, y))
     off = np.sqrt(((back - sky.unit_vectors(ra, dec)) ** 2).sum(-1)) * _ARCSEC
     with np.errstate(invalid="ignore"):
-        scale = np.sqrt(np.abs(np.linalg.det(local_jacobian(wcs, x, y))))
+        scale = np.sqrt(np.abs(_det(local_jacobian(wcs, x, y))))
         good = off < 0.05 * scale
     return np.where(good, x, np.nan), np.where(good, y, np.nan)
 
@@ -167,7 +172,7 @@ def _outlines(shapes: Sequence[SkyOutline], wcs: Any) -> list[Shape | InputError
     x, y = _positions(wcs, ra, dec)
     inverse = np.full((len(shapes), 2, 2), np.nan)
     local = local_jacobian(wcs, x, y)
-    good = np.abs(np.nan_to_num(np.linalg.det(local))) > 0
+    good = np.abs(np.nan_to_num(_det(local))) > 0
     inverse[good] = np.linalg.inv(local[good])
     sin, cos = np.sin(np.radians(pa)), np.cos(np.radians(pa))
     # Columns: the unit vectors along the first length (at the position angle) and the second (90 degrees further), on the pixels.
