@@ -10,134 +10,20 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
-from astropy.wcs import WCS
+from lookscenes import A, B, C, session_of, star, tan, write
 from regions import CirclePixelRegion, CircleSkyRegion, PixCoord
 
+from ezarchive import Archive, DataBrowser
 from ezarchive import quicklook as look
-from ezarchive.errors import FrameError, InputError
-from ezarchive.images.image import Image
+from ezarchive.errors import InputError
 from ezarchive.quicklook import Annulus, QuickLook
 from ezarchive.quicklook.shapes import Circle
-
-SHAPE = (60, 80)
-
-
-def tan(dx=0.0, scale=1e-4, angle=0.0):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [150.0, 2.0], [40.5 + dx, 30.5]
-    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    wcs.wcs.cd = scale * np.array([[-c, s], [s, c]])
-    return wcs
-
-
-def write(path, pixels, wcs=None, **cards):
-    header = fits.Header() if wcs is None else wcs.to_header()
-    header.update(cards)
-    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.asarray(pixels, float), header, name="SCI")]).writeto(path)
-    return path
-
-
-def star(x, y, flux=1000.0):
-    yy, xx = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    return flux / (2 * np.pi * 4) * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 8)
 
 
 @pytest.fixture
 def session(tmp_path):
-    """The same star on two images that are 3 pixels apart and in other units, and an image without a WCS."""
-    made = QuickLook()
-    made.load(write(tmp_path / "a.fits", star(40, 30), tan(), BUNIT="Jy"))
-    made.load(write(tmp_path / "b.fits", 2 * star(43, 30), tan(3.0), BUNIT="electron/s"))
-    made.load(write(tmp_path / "c.fits", star(40, 30) + 1))
-    return made
-
-
-A, B, C = "a[SCI,1]", "b[SCI,1]", "c[SCI,1]"
-
-
-@pytest.mark.pure
-class TestImages:
-    def test_labels(self, session, tmp_path):
-        assert session.data_labels == [A, B, C]
-        assert session.load(tmp_path / "a.fits") == ["a[SCI,1] (2)"]
-        assert session.load([tmp_path / "a.fits", np.ones((2, 2))]) == ["a[SCI,1] (3)", "image"]
-        assert session.load(np.ones((2, 2)), label="mine") == ["mine"]
-        assert session.load(Image(tmp_path / "b.fits", 1), label=A) == ["a[SCI,1] (4)"]
-        assert session.picture("a[SCI,1] (2)").label == "a[SCI,1] (2)"
-
-    def test_nothing_is_loaded_if_one_fails(self, session, tmp_path):
-        with pytest.raises(FrameError, match="none.fits: is not there"):
-            session.load([tmp_path / "a.fits", tmp_path / "none.fits"])
-        assert session.data_labels == [A, B, C]
-
-    def test_an_unknown_label(self, session):
-        with pytest.raises(InputError, match=r"data label 'a\[SCI,2\]': did you mean 'a\[SCI,1\]'"):
-            session.metadata("a[SCI,2]")
-        with pytest.raises(InputError, match="data label 3: must be one of"):
-            session.link_type(3)
-        with pytest.raises(InputError, match="data label 'x': there is none here"):
-            QuickLook().picture("x")
-        for name in ("metadata", "statistics", "display_limits", "preview", "pixel_area", "compass", "contours"):
-            with pytest.raises(InputError, match="data label 'nowhere'"):
-                getattr(session, name)("nowhere")
-
-    def test_an_image_is_taken_out(self, session):
-        session.link_data("wcs")
-        session.remove(A)
-        assert session.data_labels == [B, C]
-        assert session.link_type(B) == "self"
-
-    def test_what_it_prints(self, session):
-        assert repr(session) == "QuickLook(3 images, 0 subsets, 0 rows of photometry)"
-
-
-@pytest.mark.pure
-class TestLinks:
-    def test_by_default_pixels(self, session):
-        assert [session.link_type(label) for label in session.data_labels] == ["self", "pixels", "pixels"]
-
-    def test_by_wcs_with_the_fallback(self, session):
-        made = session.link_data("wcs")
-        assert list(made) == [A, B, C]
-        assert [session.link_type(label) for label in session.data_labels] == ["self", "wcs", "pixels"]
-        np.testing.assert_allclose(session.link(B).forward(40.0, 30.0), (43.0, 30.0), atol=1e-6)
-        assert made[B].max_error < 0.05
-
-    def test_images_that_come_later_are_linked_in_the_same_way(self, session, tmp_path):
-        session.link_data("wcs", tolerance=0.01)
-        session.load(write(tmp_path / "d.fits", star(40, 30), tan(-2.0)))
-        assert session.link_type("d[SCI,1]") == "wcs"
-        assert session.link("d[SCI,1]").tolerance == 0.01
-
-    def test_the_links_stay_where_there_is_no_other_way(self, session):
-        before = session.link_data("pixels")
-        with pytest.warns(UserWarning, match="no link by WCS"):
-            assert session.link_data("wcs", wcs_fallback_scheme=None) == before
-        with pytest.raises(InputError, match="no link by WCS"):
-            session.link_data("wcs", wcs_fallback_scheme=None, error_on_fail=True)
-        assert session.link_type(B) == "pixels"
-
-    def test_subsets_survive(self, session):
-        session.add_subset(Circle(40, 30, 5))
-        session.link_data("wcs")
-        assert session.subsets.labels == ["Subset 1"]
-
-    def test_one_image_or_none(self, tmp_path):
-        alone = QuickLook()
-        assert alone.link_data("wcs") == {}
-        alone.load(np.ones((3, 3)))
-        assert [way.link_type for way in alone.link_data("wcs").values()] == ["self"]
-
-    def test_bad_input(self, session):
-        with pytest.raises(InputError, match="link_type='sky': must be 'pixels' or 'wcs'"):
-            session.link_data("sky")
-        with pytest.raises(InputError, match="wcs_fallback_scheme='no': must be 'pixels' or None"):
-            session.link_data("wcs", wcs_fallback_scheme="no")
-        assert session.link_data("pixels", wcs_fallback_scheme="no")
-        with pytest.raises(InputError, match="data label 'nowhere'"):
-            session.link_type("nowhere")
+    """See `lookscenes`."""
+    return session_of(tmp_path)
 
 
 @pytest.mark.pure
@@ -312,3 +198,37 @@ class TestPhotometry:
         for label, level in (("old", 5.745596129482831), ("new", 5.802286789188564)):
             table = session.aperture_photometry(label, CirclePixelRegion(PixCoord(150, 25), 7), background=Annulus(7, 10))
             assert float(table["background"][0]) == pytest.approx(level, rel=1e-12)
+
+
+def test_frames_of_an_archive(tmp_path):
+    (tmp_path / "data").mkdir()
+    for k in range(3):
+        write(tmp_path / "data" / f"f{k}.fits", star(40 + k, 30), tan(k), **{"DATE-OBS": f"2025-01-0{k + 1}T00:00:00", "EXPTIME": 10.0})
+    with Archive.create(tmp_path / "home", roots={"scidata": tmp_path / "data"}) as archive:
+        archive.index(progress=False)
+        frames = DataBrowser(archive).frames()
+        session = QuickLook()
+        assert session.load(frames) == ["f0[SCI,1]", "f1[SCI,1]", "f2[SCI,1]"]
+        assert session.load(frames[1]) == ["f1[SCI,1] (2)"]
+        assert session.load(frames[2], label="last") == ["last"]
+        with pytest.raises(InputError, match="label='x': must not be given with several images, found 3"):
+            session.load(frames, label="x")
+        assert session.metadata("last")["EXPTIME"] == 10
+        session.link_data("wcs")
+        found = session.aperture_photometry(session.data_labels, session.add_subset(Circle(40, 30, 12)).label)
+        np.testing.assert_allclose(found["sum"], 1000, rtol=1e-4)
+        np.testing.assert_allclose(found["xcenter"].value, [40, 41, 42, 41, 42], atol=1e-6)
+
+
+def test_real_images(real_data):
+    session = QuickLook()
+    nircam = real_data / "nircam" / "jw01324001001-01324-o001_t001_nircam_clear-f200w_i2d_stamp.fits"
+    (jwst,), (spitzer,) = session.load(f"{nircam}[SCI,1]"), session.load(real_data / "irac" / "spitzer_example_image.fits")
+    assert jwst == f"{nircam.stem}[SCI,1]"
+    assert spitzer == "spitzer_example_image[PRIMARY,1]"
+    assert session.picture(jwst).unit == session.picture(spitzer).unit == u.MJy / u.sr
+    assert session.metadata(jwst)["CRVAL1"] == session.picture(jwst).meta["CRVAL1"]
+    assert any("WCS" in line for line in session.metadata(jwst).comments)
+    found = session.aperture_photometry([jwst, spitzer], Circle(100, 100, 10), background=Annulus(12, 5))
+    assert found["sum"].unit == u.MJy
+    assert list(found["id"]) == [1, 2]
