@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ezarchive"
 GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets", "files", "pool", "screen", "times", "kernels", "plots"}
 VERBS = {
     "anchors", "aperture_photometry", "apertures", "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver", "engines",
-    "forced", "forcedframe", "index", "indexing", "maps", "measure", "measureoptions", "nightly", "oneimage", "positions",
+    "forced", "forcedframe", "index", "indexing", "looking", "maps", "measure", "measureoptions", "nightly", "oneimage", "positions",
     "saving", "verify", "warmup",
     "associate", "association", "differential", "epochs", "imagefitframe", "imagefits", "lightcurves", "periods", "variability", "withdraw"
 }  # fmt: skip

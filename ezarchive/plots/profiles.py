@@ -123,10 +123,12 @@ def radial_profile(
     """
     radius, value = _columns(radius=radius, value=value)
     figure, axes = _panel(size)
-    axes.axhline(0 if background is None else background, color="#BBBBBB", lw=0.8, label=None if background is None else "background")
+    axes.axhline(0, color="#BBBBBB", lw=0.8)
+    if background is not None:
+        axes.axhline(background, color=HUES[2], lw=1.2, ls=":", label="background", zorder=3)
     if raw:
         many = len(radius) > _MANY
-        axes.plot(radius, value, ".", color=_BLUE, ms=2 if many else 4, mew=0, alpha=0.5, rasterized=many, label="pixels")
+        axes.plot(radius, value, ".", color=_BLUE, ms=2.5 if many else 4, mew=0, alpha=0.6, rasterized=many, label="pixels")
     else:
         _points(axes, radius, value, err, line=curve is None, label="mean of ring" if curve is not None else None)
     if curve is not None:
@@ -313,5 +315,5 @@ def _finish(figure: Figure, axes: Axes, x: str, y: str, title: str | None) -> Fi
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=9, frameon=False)
     if title:
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=10, pad=14)
     return describe(figure, {"title": title or "", "x_axis": x, "y_axis": y})

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from ezarchive.errors import InputError
 from ezarchive.plots.averaging import Averaged
 from ezarchive.plots.common import RED, checked_size, describe
-from ezarchive.plots.viewlayers import Grid, Layer, blended, sampled
-from ezarchive.plots.viewmarks import Box, draw_colour_bar, draw_compass, draw_contours, draw_outline, draw_scale_bar
+from ezarchive.plots.viewlayers import Grid, Layer, blended, sampled, smooth_on
+from ezarchive.plots.viewmarks import Box, draw_colour_bar, draw_compass, draw_contours, draw_names, draw_outline, draw_scale_bar
 from ezarchive.plots.viewshapes import draw_regions
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def view(  # noqa: PLR0913  all that a viewer's panel of settings has; those of 
     compass : bool, or with ``x y xn yn xe ye``
         Arms to north and east where there is a WCS, or those given.
     title : str, optional
+        By default the label of the image.
     size : (float, float), optional
         Width and height of the figure in inches; by default 8 wide, and high as the image asks.
     dpi : float
@@ -111,10 +112,10 @@ def view(  # noqa: PLR0913  all that a viewer's panel of settings has; those of 
     if compass is not False:
         draw_compass(axes, first.wcs, box, compass)
     if colour_bar:
-        draw_colour_bar(axes, first, label=f"{first.label} ({first.unit})" if first.label and first.unit else first.label or first.unit)
-    if title:
-        axes.set_title(title, fontsize=10)
-    return describe(figure, _facts(first, others, box, cells, title))
+        draw_colour_bar(axes, first, label=first.unit)
+    if heading := first.label if title is None else title:
+        axes.set_title(heading, fontsize=10)
+    return describe(figure, _facts(first, others, box, cells, heading))
 
 
 def _first(data: Any, look: dict[str, Any]) -> Layer:
@@ -166,8 +167,10 @@ def _draw_layers(axes: Axes, first: Layer, others: list[Layer], box: Box, larges
     cells, values = sampled(first, others, box, largest)
     everything = [first, *others]
     axes.imshow(blended(everything, values), origin="lower", extent=cells.extent, interpolation="auto")
-    for layer, own in zip(everything, values, strict=True):
-        draw_contours(axes, layer, cells, own, cells.side)
+    for layer in everything:
+        if layer.contours is not None:
+            draw_contours(axes, layer, cells, smooth_on(first, layer, cells))
+    draw_names(axes, everything)
     axes.set_xlim(box[0], box[1])
     axes.set_ylim(box[2], box[3])
     return cells
@@ -178,7 +181,7 @@ def _label_axes(axes: Any, coordinates: str | None, box: Box, inches: tuple[floa
         axes.set_axis_off()
         return
     axes.tick_params(labelsize=9)
-    line = {"color": "#8FC1FF", "alpha": 0.9, "ls": (0, (1.5, 2)), "lw": 1.0}
+    line = {"color": "#4C97FF", "alpha": 0.9, "ls": (0, (1.5, 2)), "lw": 1.0}
     if not hasattr(axes, "coords"):
         axes.set_xlabel("x (pixel)", fontsize=10)
         axes.set_ylabel("y (pixel)", fontsize=10)
@@ -195,16 +198,16 @@ def _label_axes(axes: Any, coordinates: str | None, box: Box, inches: tuple[floa
             coordinate.set_format_unit("hourangle")
         else:
             coordinate.set_format_unit("deg", decimal=False)
-        coordinate.set_axislabel(name, fontsize=10)
+        coordinate.set_axislabel(name, fontsize=10, minpad=0.6)
         coordinate.set_ticklabel(exclude_overlapping=True, size=9)
         coordinate.set_ticks(number=max(3, round(inches[0] * 0.9)), color="white", direction="in")
     if grid:
         axes.coords.grid(**line)
 
 
-def _facts(first: Layer, others: list[Layer], box: Box, cells: Grid, title: str | None) -> dict[str, Any]:
+def _facts(first: Layer, others: list[Layer], box: Box, cells: Grid, title: str) -> dict[str, Any]:
     """Return what is drawn, for the file."""
-    found = {"title": title or first.label, **_look(first), "shape": list(first.shape), "box": list(box), "pixels_per_cell": cells.side}
+    found = {"title": title, **_look(first), "shape": list(first.shape), "box": list(box), "pixels_per_cell": cells.side}
     return found | ({"layers": [_look(layer) for layer in others]} if others else {})
 
 

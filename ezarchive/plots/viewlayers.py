@@ -32,7 +32,7 @@ class Layer:
     Parameters
     ----------
     data : array_like (ny, nx), or averaged
-        Pixels (a memory map is read in strips), or blocks of them: `Averaged`, or anything with its ``values``, ``step``, ``shape``.
+        Pixels (a memory map is read in strips), or blocks of them: `Averaged`, or a preview of the whole image (``data factor shape``).
     wcs : WCS or object of the common interface (APE 14), optional
         Of the whole image.
     limits : number, str or pair
@@ -50,7 +50,7 @@ class Layer:
         So many levels evenly from one limit to the other, or the levels.
     contour_colour : str
     contour_smooth : float
-        Standard deviation in pixels of a Gaussian with which a copy is smoothed for the contours; 0 for none.
+        Standard deviation, in pixels of the first layer, of a Gaussian with which a copy is smoothed for the contours; 0 for none.
     label, unit : str
         For the legend and the colour bar.
     mapping : callable, optional
@@ -196,17 +196,29 @@ def blended(layers: list[Layer], values: list[Floats]) -> NDArray[np.uint8]:
     return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
+def smooth_on(first: Layer, layer: Layer, grid: Grid) -> Floats:
+    """Return a layer on the cells of a view, linearly between its pixels: what contours are drawn of."""
+    return _on_grid(layer, None if layer is first else _mapping(first, layer), grid, linear=True)
+
+
 def _plain(data: Any) -> Any:
     if isinstance(data, Averaged):
         return data
-    if all(hasattr(data, name) for name in ("values", "step", "shape")):
-        return Averaged(np.asarray(data.values), int(data.step), tuple(data.shape))
+    if hasattr(data, "factor") and hasattr(data, "data"):
+        return _of_preview(np.asarray(data.data), int(data.factor), tuple(data.shape))
     pixels = np.ma.filled(data.astype(float), np.nan) if np.ma.isMaskedArray(data) else np.asarray(data)
     if pixels.ndim != 2 or pixels.size == 0:
         raise InputError(f"data: has shape {pixels.shape}; must be an image (ny, nx)")
     if pixels.dtype.kind not in "fiub":
         raise InputError(f"data: must hold real numbers, found dtype {pixels.dtype}")
     return pixels
+
+
+def _of_preview(values: NDArray, factor: int, shape: tuple[int, int]) -> Averaged:
+    """Return the blocks of a preview (``data``, ``factor``, ``shape``), which must be one of the whole image."""
+    if values.shape != tuple(-(-size // factor) for size in shape):
+        raise InputError(f"data: must be a preview of a whole image of {shape[1]} x {shape[0]} pixels, found a part of it")
+    return Averaged(values, factor, shape)
 
 
 def _blocks(layer: Layer, box: tuple[float, float, float, float], largest: int, step: int | None = None) -> tuple[Averaged, int, int]:
@@ -248,7 +260,7 @@ def _split(maps: list[Mapping | None], box: tuple[float, float, float, float], s
     return int(max(1, min(math.ceil(finest - 0.01), most, _FINEST))) if math.isfinite(finest) else 1
 
 
-def _on_grid(layer: Layer, to: Mapping | None, grid: Grid) -> Floats:
+def _on_grid(layer: Layer, to: Mapping | None, grid: Grid, *, linear: bool = False) -> Floats:
     u, v = _positions(to, grid)
     known = np.isfinite(u) & np.isfinite(v)
     ny, nx = layer.shape
@@ -260,10 +272,24 @@ def _on_grid(layer: Layer, to: Mapping | None, grid: Grid) -> Floats:
     wide = _scale(to, grid.left + grid.nx * grid.side / 2, grid.bottom + grid.ny * grid.side / 2) * grid.side
     step = max(1, round(wide)) if math.isfinite(wide) else 1
     blocks, x0, y0 = _blocks(layer, (u.min() - 0.5, u.max() + 0.5, v.min() - 0.5, v.max() + 0.5), 0, step)
-    rows = np.clip(((v + 0.5 - y0) // blocks.step).astype(int), 0, blocks.values.shape[0] - 1)
-    columns = np.clip(((u + 0.5 - x0) // blocks.step).astype(int), 0, blocks.values.shape[1] - 1)
-    out[inside] = blocks.values[rows, columns]
+    out[inside] = _between(blocks, u - x0, v - y0) if linear else _below(blocks, u - x0, v - y0)
     return out
+
+
+def _below(blocks: Averaged, u: Floats, v: Floats) -> Floats:
+    """Return the block below each place."""
+    rows, columns = (
+        np.clip(((place + 0.5) // blocks.step).astype(int), 0, size - 1) for place, size in zip((v, u), blocks.values.shape, strict=True)
+    )
+    return blocks.values[rows, columns]
+
+
+def _between(blocks: Averaged, u: Floats, v: Floats) -> Floats:
+    """Return values linearly between the middles of blocks; the outermost go on to the edge."""
+    from scipy.ndimage import map_coordinates
+
+    places = [(one + 0.5) / blocks.step - 0.5 for one in (v, u)]
+    return map_coordinates(blocks.values.astype(float), places, order=1, mode="nearest")
 
 
 def _positions(to: Mapping | None, grid: Grid) -> tuple[Floats, Floats]:

@@ -44,14 +44,26 @@ def draw_colour_bar(axes: Axes, layer: Layer, *, label: str) -> Axes:
     return bar
 
 
-def draw_contours(axes: Axes, layer: Layer, grid: Grid, values: NDArray[np.float64], step: float) -> None:
-    """Draw the contours of what a layer has on the cells of a view; `step` is the number of its pixels along a cell."""
+def draw_names(axes: Axes, layers: list[Layer]) -> None:
+    """Write the labels of several layers at the upper left, each in its colour."""
+    named = [layer for layer in layers if layer.label]
+    if len(layers) < 2:
+        return
+    for row, layer in enumerate(named):
+        axes.annotate(
+            layer.label, (0, 1), xycoords="axes fraction", xytext=(8, -8 - 14 * row), textcoords="offset points", ha="left", va="top",
+            fontsize=10, color=layer.palette(1.0 if layer.colour else 0.8), path_effects=halo(),
+        )  # fmt: skip
+
+
+def draw_contours(axes: Axes, layer: Layer, grid: Grid, values: NDArray[np.float64]) -> None:
+    """Draw the contours of what a layer has on the cells of a view."""
     from contourpy import contour_generator
     from matplotlib.collections import LineCollection
 
-    if layer.levels.size == 0 or min(values.shape) < 2:
+    if min(values.shape) < 2:
         return
-    smooth = values if layer.contour_smooth == 0 else _smoothed(values, layer.contour_smooth / step)
+    smooth = values if layer.contour_smooth == 0 else _smoothed(values, layer.contour_smooth / grid.side)
     found = contour_generator(grid.x, grid.y, np.ma.masked_invalid(smooth))
     lines = [line for level in layer.levels for line in found.lines(float(level))]
     axes.add_collection(LineCollection(lines, colors=layer.contour_colour, linewidths=0.8, alpha=0.95), autolim=False)
