@@ -82,7 +82,7 @@ def quantiles(strips: Strips, fractions: Sequence[float]) -> tuple[Floats, int]:
 
 def _of_all(strips: Strips, fractions: Sequence[float]) -> tuple[Floats, int]:
     """Select among copies of all finite pixels."""
-    values = np.concatenate([part[np.isfinite(part)] for part in strips.flat()])
+    values = np.concatenate([np.empty(0, np.float32), *(part[np.isfinite(part)] for part in strips.flat())])
     n = len(values)
     if n == 0:
         return np.full(len(fractions), np.nan), 0

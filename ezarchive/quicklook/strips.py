@@ -33,12 +33,18 @@ class Strips:
         Applied to each strip; must return an array of its own of the same shape and of float64.
     box : tuple of four int, optional
         Only these pixels: x0, x1, y0, y1, from the first to before the second.
+    inside : ndarray of bool, optional
+        Shape of the box: the other pixels become NaN.
     """
 
     def __init__(
-        self, picture: Picture, change: Callable[[Pixels], Pixels] | None = None, box: tuple[int, int, int, int] | None = None
+        self,
+        picture: Picture,
+        change: Callable[[Pixels], Pixels] | None = None,
+        box: tuple[int, int, int, int] | None = None,
+        inside: NDArray[np.bool_] | None = None,
     ) -> None:
-        self.picture, self.change = picture, change
+        self.picture, self.change, self.inside = picture, change, inside
         ny, nx = picture.shape
         self.x0, self.x1, self.y0, self.y1 = (0, nx, 0, ny) if box is None else box
         self.shape = (self.y1 - self.y0, self.x1 - self.x0)
@@ -47,7 +53,7 @@ class Strips:
     def __iter__(self) -> Iterator[tuple[int, Pixels]]:
         """Yield the first row, counted from that of the box, and the pixels, shape (m, nx), contiguous and read-only."""
         ny, nx = self.shape
-        step = max(1, _PIXELS // nx)
+        step = max(1, _PIXELS // max(1, nx))
         for y0 in range(0, ny, step):
             yield y0, self._rows(slice(y0, min(y0 + step, ny)))
 
@@ -71,11 +77,13 @@ class Strips:
             yield y, self._rows(slice(y, y + 1))
 
     def _rows(self, rows: slice) -> Pixels:
-        rows, cols = slice(self.y0 + rows.start, self.y0 + rows.stop), slice(self.x0, self.x1)
-        part = np.asarray(self.picture.image.cut(rows, cols))
+        lines, cols = slice(self.y0 + rows.start, self.y0 + rows.stop), slice(self.x0, self.x1)
+        part = np.asarray(self.picture.image.cut(lines, cols))
         part = np.ascontiguousarray(part, _float_type(part.dtype))
         if self.picture.mask is not None:
-            part = np.where(self.picture.mask[rows, cols], part.dtype.type(np.nan), part)
+            part = np.where(self.picture.mask[lines, cols], part.dtype.type(np.nan), part)
+        if self.inside is not None:
+            part = np.where(self.inside[rows], part, part.dtype.type(np.nan))
         if self.change is not None:
             part = self.change(part)
         part = part.view()
