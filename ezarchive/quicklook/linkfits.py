@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 _RETURN = 0.01
 """How far (pixels of the reference) the full WCS may miss a node on the way back; a coarser image may miss by more, in proportion."""
+_EDGE = 1e-3
+"""Pixels beyond an edge that count as on it, so that images of the same outline overlap as a whole."""
 _NOISE = 1e-6
 """Pixels below which deviations are rounding."""
 
@@ -88,8 +90,8 @@ def nodes_between(first: Any, second: Any, shape: tuple[int, int], image_shape: 
         forward, backward = full_map(first, second), full_map(second, first)
         x, y = grid_over(shape)
         u, v = forward(x, y)
-        on_reference = inside(*(back := backward(*grid_over(image_shape))), shape)
-        overlap = float(np.mean(inside(u, v, image_shape)))
+        on_reference = inside(*(back := backward(*grid_over(image_shape))), shape, _EDGE)
+        overlap = float(np.mean(inside(u, v, image_shape, _EDGE)))
         if not (np.isfinite(u) & np.isfinite(v)).any() and on_reference.any():
             # All of the image lies between the nodes: a grid over that piece alone.
             x, y = _grid_around(back[0][on_reference], back[1][on_reference])
@@ -139,7 +141,9 @@ def best_fit(nodes: Nodes, tolerance: float, degree: int) -> Fit:
     offset = fit_offset(x, y, u, v)
     offset_max, _ = _errors(offset, x, y, u, v)
     common: dict[str, Any] = {"offset_max_error": offset_max, "affine_max_error": known[0], "affine_rms_error": known[1]}
-    tries: list[tuple[str, Polynomial | None, Polynomial | None]] = [("affine", affine, inverse_affine(affine))]
+    undone = inverse_affine(affine)
+    back = np.inf if undone is None else _errors(undone, u, v, back_x, back_y)[0]
+    tries: list[tuple[str, Polynomial | None, Polynomial | None]] = [("affine", affine, undone)]
     if offset_max <= known[0] + _NOISE:
         tries.insert(0, ("offset", offset, inverse_affine(offset)))
     for model, forward, inverse in tries:
@@ -149,7 +153,8 @@ def best_fit(nodes: Nodes, tolerance: float, degree: int) -> Fit:
         pair = fit_polynomial(x, y, u, v, power), fit_polynomial(u, v, back_x, back_y, power)
         if (fit := _accepted("polynomial", *pair, (x, y, u, v, back_x, back_y), tolerance)) is not None:
             return Fit(**fit, **common)
-    reason = f"full WCS: the affine map is off by up to {known[0]:.3g} pixels, the tolerance is {tolerance:g}"
+    reason = f"full WCS: the affine map is off by up to {known[0]:.3g} pixels, {back:.3g} of the reference on the way back"
+    reason += f"; the tolerance is {tolerance:g}"
     return Fit(**common, reason=reason if degree == 1 else f"{reason}; polynomials up to degree {degree} do not do either")
 
 

@@ -242,7 +242,8 @@ def grid_over(shape: tuple[int, int], most: int = 33) -> tuple[Floats, Floats]:
     return x, y
 
 
-def inside(x: ArrayLike, y: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Tell which points lie on an image of shape (ny, nx); NaN does not."""
+def inside(x: ArrayLike, y: ArrayLike, shape: tuple[int, int], margin: float = 0.0) -> NDArray[np.bool_]:
+    """Tell which points lie on an image of shape (ny, nx), or within a margin of it; NaN does not."""
     x, y = np.asarray(x, float), np.asarray(y, float)
-    return (x >= -0.5) & (x <= shape[1] - 0.5) & (y >= -0.5) & (y <= shape[0] - 0.5)
+    low, right, top = -0.5 - margin, shape[1] - 0.5 + margin, shape[0] - 0.5 + margin
+    return (x >= low) & (x <= right) & (y >= low) & (y <= top)

@@ -212,6 +212,17 @@ class TestMaps:
 
 
 class TestSwitches:
+    def test_images_of_one_outline_overlap_as_a_whole(self):
+        found = link(image(tan()), image(tan()))
+        assert (found.overlap, found.image_overlap, found.model) == (1, 1, "offset")
+
+    def test_a_coarse_image_may_fail_on_the_way_back(self):
+        """0.01 pixels of the image are 0.2 of the reference, forty times finer."""
+        found = link(image(tan(10, 5, 2048, 0.03), 2048), image(tan(60, 5.3, 1000, 1.2, 20)))
+        assert found.affine_max_error < 0.05
+        assert found.kind == "wcs"
+        assert "0.224 of the reference on the way back; the tolerance is 0.05" in found.reason
+
     def test_the_tolerance_decides(self):
         pair = image(tan(10, 5, 2048), 2048), image(tan(10.11, 5.15, 2048, 0.25, 33), 2048)
         assert link(*pair, tolerance=0.01).model == "affine"
