@@ -290,10 +290,10 @@ def _check(link_type: Any, tolerance: Any, wcs_fallback: Any, degree: Any) -> No
 
 
 def _same(first: Picture, second: Picture) -> bool:
-    """Tell whether two pictures are of the same pixels and were given the same sky."""
+    """Tell whether two pictures are of the same pixels, under one label, and were given the same sky."""
     one, other = first.image, second.image
     pixels = one is other or (one.path is not None and one.path == other.path and one.hdu == other.hdu)
-    return pixels and first._wcs is second._wcs
+    return pixels and first.label == second.label and first._wcs is second._wcs
 
 
 def _identity(kind: str, first: Picture, second: Picture, reason: str = "") -> Link:

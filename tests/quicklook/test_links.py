@@ -181,6 +181,10 @@ class TestMaps:
         assert link(array, array, "pixels").link_type == "self"
         fits.PrimaryHDU(np.zeros((3, 3)), tan(n=3).to_header()).writeto(tmp_path / "a.fits")
         assert link(tmp_path / "a.fits", str(tmp_path / "a.fits")).kind == "self"
+        twice = picture(tmp_path / "a.fits"), picture(tmp_path / "a.fits", label="again")
+        assert link(*twice).model == "offset"
+        assert link(*twice, "pixels").link_type == "pixels"
+        assert link(tmp_path / "a.fits", picture(tmp_path / "a.fits", wcs=tan(n=3, rotation=9))).model == "affine"
 
     def test_the_same_twice(self):
         pair = image(tan()), image(tan(10.01, 0.02, rotation=12))
