@@ -23,7 +23,7 @@ class LinkedImages:
 
     # ------------------------------------------------------------------ images
 
-    def load(self, source: Any, label: str | None = None) -> list[str]:
+    def load(self, source: Any, label: str | None = None, *, wcs: Any = None, unit: Any = None, header: Any = None) -> list[str]:
         """Load images; what is there stays.
 
         Parameters
@@ -32,6 +32,8 @@ class LinkedImages:
             As for `ezarchive.quicklook.load_all`.
         label : str, optional
             For one image, or one file of several.
+        wcs, unit, header : optional
+            In place of those of every image.
 
         Returns
         -------
@@ -43,7 +45,7 @@ class LinkedImages:
         InputError, FrameError
             As `ezarchive.quicklook.load_all`; nothing is loaded then.
         """
-        found = look.load_all(source, label)
+        found = look.load_all(source, label, wcs=wcs, unit=unit, header=header)
         labels = numbered([made.label for made in found], taken=self._pictures)
         for name, made in zip(labels, found, strict=True):
             self._pictures[name] = made if made.label == name else look.picture(made, label=name)

@@ -14,9 +14,11 @@ from ezarchive.quicklook.linkedimages import LinkedImages
 
 if TYPE_CHECKING:
     from ezarchive.quicklook.centroids import Recentered
+    from ezarchive.quicklook.contouring import Contours
     from ezarchive.quicklook.cuts import Cut
     from ezarchive.quicklook.growth import GrowthCurve
     from ezarchive.quicklook.headers import Metadata
+    from ezarchive.quicklook.imagestatistics import ImageStatistics
     from ezarchive.quicklook.limits import Limits
     from ezarchive.quicklook.lines import LineProfiles
     from ezarchive.quicklook.links import Link
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ezarchive.quicklook.previews import Preview
     from ezarchive.quicklook.profilefit import ProfileFit
     from ezarchive.quicklook.radial import RadialProfile
+    from ezarchive.quicklook.readout import Cursor
     from ezarchive.quicklook.results import PhotometryResults
     from ezarchive.quicklook.shapes import Shape
     from ezarchive.quicklook.subsets import LoadReport, Subset, Subsets
@@ -93,22 +96,22 @@ class QuickLook(LinkedImages):
         wanted = self.data_labels if labels is None else labels
         return look.metadata_differences(self._several(wanted), show_primary, **options)
 
-    def statistics(self, label: str, subset: Any = None, **options: Any) -> Any:
+    def statistics(self, label: str, subset: Any = None) -> ImageStatistics:
         """Return numbers of an image, or of what is in a subset: `ezarchive.quicklook.statistics`."""
         region = None if subset is None else self._shape(subset, label)
-        return look.statistics(self.picture(label), region, **options)
+        return look.statistics(self.picture(label), region)
 
     def display_limits(self, label: str, percentile: Any = 95) -> Limits:
         """Return the limits between which an image is shown: `ezarchive.quicklook.display_limits`."""
-        return look.display_limits(self.picture(label).data, percentile)
+        return look.display_limits(self.picture(label), percentile)
 
     def preview(self, label: str, size: int = 800, **options: Any) -> Preview:
         """Return an image averaged to fewer pixels: `ezarchive.quicklook.preview`."""
         return look.preview(self.picture(label), size, **options)
 
-    def contours(self, label: str, *args: Any, **options: Any) -> Any:
+    def contours(self, label: str, levels: Any = None, **options: Any) -> Contours:
         """Return lines of equal level: `ezarchive.quicklook.contours`."""
-        return look.contours(self.picture(label).data, *args, **options)
+        return look.contours(self.picture(label), levels, **options)
 
     def pixel_area(self, label: str, **options: Any) -> PixelArea:
         """Return the solid angle of a pixel and how it is known: `ezarchive.quicklook.pixel_area`."""
@@ -118,20 +121,22 @@ class QuickLook(LinkedImages):
         """Return where north and east are: `ezarchive.quicklook.compass`; with `linked`, `zoom` is in pixels of the reference."""
         return look.compass(self.picture(label), r_fac, zoom=zoom, link=self._way(label, linked), **options)
 
-    def cursor(self, label: str, x: float, y: float, *, linked: bool = False, **options: Any) -> Any:
+    def cursor(self, label: str, x: float, y: float, *, linked: bool = False) -> Cursor:
         """Return what a read-out says of a pixel: `ezarchive.quicklook.cursor`; with `linked` it is one of the reference."""
-        return look.cursor(self.picture(label), x, y, link=self._way(label, linked), **options)
+        return look.cursor(self.picture(label), x, y, link=self._way(label, linked))
 
     # ------------------------------------------------------------------ lines
 
-    def line_profiles(self, label: Labels, x: Any, y: float | None = None, *, linked: bool = False, **options: Any) -> LineProfiles | Any:
+    def line_profiles(
+        self, label: Labels, x: Any, y: float | None = None, *, linked: bool = False, **options: Any
+    ) -> LineProfiles | list[LineProfiles]:
         """Return row and column through a pixel: `ezarchive.quicklook.line_profiles`.
 
         Of several images the pixel is of the first, and they are linked as the session is; with `linked`, that of one is of the reference.
         """
         return look.line_profiles(self._images(label), x, y, links=self._ways(label, linked), **options)
 
-    def cut(self, label: Labels, start: Any, end: Any, width: float = 1, *, linked: bool = False, **options: Any) -> Cut | Any:
+    def cut(self, label: Labels, start: Any, end: Any, width: float = 1, *, linked: bool = False, **options: Any) -> Cut:
         """Return the pixels along a segment: `ezarchive.quicklook.cut`; several images and `linked` as for `line_profiles`."""
         return look.cut(self._images(label), start, end, width, links=self._ways(label, linked), **options)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from ezarchive.quicklook.loading import Address, load_file, plane_places
 from ezarchive.quicklook.pictures import Picture
 
 
-def load_all(source: Any, label: str | None = None) -> list[Picture]:
+def load_all(
+    source: Any, label: str | None = None, *, wcs: Any = None, unit: Any = None, header: Mapping[str, Any] | None = None
+) -> list[Picture]:
     """Return every picture that a source means.
 
     Parameters
@@ -31,6 +33,8 @@ def load_all(source: Any, label: str | None = None) -> list[Picture]:
         of images.
     label : str, optional
         In place of the file's name (``label[SCI,1]`` where there are several) or of ``image``.
+    wcs, unit, header : optional
+        In place of those of every image.
 
     Returns
     -------
@@ -47,10 +51,10 @@ def load_all(source: Any, label: str | None = None) -> list[Picture]:
         raise InputError(f"label={label!r}: must be a text that is not empty")
     several = _several(source)
     if several is None:
-        return list(_of_one(source, label))
+        return [picture(made, wcs=wcs, unit=unit, header=header) for made in _of_one(source, label)]
     if label is not None:
         raise InputError(f"label={label!r}: must not be given with several images, found {len(several)}")
-    return [made for one in several for made in load_all(one)]
+    return [made for one in several for made in load_all(one, wcs=wcs, unit=unit, header=header)]
 
 
 def _several(source: Any) -> list[Any] | None:

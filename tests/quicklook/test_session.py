@@ -41,6 +41,10 @@ class TestAnalyses:
         assert session.radial_profile(A, region, raw=True).to_dict() == look.radial_profile(one, region, raw=True).to_dict()
         fit = look.fit_profile(look.radial_profile(one, region, raw=True, center=(40, 30)))
         assert session.fit_profile(A, region, center=(40, 30)).to_dict() == fit.to_dict()
+        assert session.statistics(A).to_dict() == look.statistics(one).to_dict()
+        assert session.statistics(A, region).to_dict() == look.statistics(one, region).to_dict()
+        assert session.cursor(A, 3, 4).to_dict() == look.cursor(one, 3, 4).to_dict()
+        assert session.contours(A, n=3).to_dict() == look.contours(one, n=3).to_dict()
         assert session.pixel_area(A).to_dict() == look.pixel_area(one).to_dict()
         assert json.dumps(session.preview(A, 20).to_dict(), allow_nan=False)
         assert list(session.metadata_differences(contains="bunit")[B]) == ["electron/s"]

@@ -7,6 +7,7 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.wcs import WCS
 
 from ezarchive.errors import FrameError, InputError
 from ezarchive.images.image import Image
@@ -61,6 +62,15 @@ def test_arrays(files):
     masked = load_all(np.ma.array(np.zeros((2, 2, 2)), mask=np.arange(8).reshape(2, 2, 2) == 5))
     assert masked[0].mask is None
     assert masked[1].mask.sum() == 1
+
+
+def test_what_is_given_goes_before_what_is_known(files):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    for made in load_all([files / "a.fits", np.ones((2, 3))], wcs=wcs, unit="Jy", header={"A": 1}):
+        assert made.unit == u.Jy
+        assert made.meta["A"] == 1
+        assert made.wcs.wcs.ctype[0] == "RA---TAN"
 
 
 def test_mask_and_uncertainty_are_pictures(files):
