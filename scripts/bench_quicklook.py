@@ -59,7 +59,7 @@ def times(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Took]:
 
 def line(name: str, took: Took, note: str = "") -> None:
     """Print one line of a table."""
-    print(f"{name:44s}{took.wall:9.3f} s{took.cpu:9.3f} s CPU   {note}", flush=True)
+    print(f"{name:50s}{took.wall:9.3f} s{took.cpu:9.3f} s CPU   {note}", flush=True)
 
 
 def kinds(x: np.ndarray, y: np.ndarray) -> dict[str, tuple[list[Shape], Any]]:
@@ -120,7 +120,7 @@ def one_by_one(data: np.ndarray, ours: list[Shape], found: dict[str, tuple[list[
         for name, values in together.items():
             if values[k] != alone[name][0] and np.isfinite(values[k]):
                 worst = max(worst, abs(values[k] - alone[name][0]) / abs(values[k]))
-    print(f"{'batch against one by one':44s}{worst:9.1e}   (wanted: under 1e-10)")
+    print(f"{'batch against one by one':50s}{worst:9.1e}   (wanted: under 1e-10)")
 
 
 def plane(ra: float, rotation: float) -> WCS:

@@ -90,11 +90,11 @@ def _ellipse_row(numbers, y, x0, row):  # pragma: no cover - compiled
     x, a, b, cos, sin = numbers[0], numbers[2], numbers[3], numbers[4], numbers[5]
     row[:] = 0.0
     rx, ry = np.hypot(a * cos, b * sin), np.hypot(a * sin, b * cos)
-    mixed = (a * a - b * b) * sin * cos
+    mixed = (a - b) * (a + b) * sin * cos
     low, high = y - 0.5 - numbers[1], y + 0.5 - numbers[1]
     if low >= ry or high <= -ry:
         return
-    slope, half = mixed / (ry * ry), a * b / ry
+    slope, half = mixed / ry / ry, a * (b / ry)
     bottom, top = max(low, -ry), min(high, ry)
     v = min(max(mixed / rx, bottom), top)
     right = slope * v + half * np.sqrt(max(1.0 - (v / ry) ** 2, 0.0))

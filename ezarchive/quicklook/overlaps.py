@@ -81,7 +81,8 @@ class Sums:
     area : ndarray
         Sum of the weights of the usable pixels, square pixels.
     variance : ndarray or None
-        Sum of weight x variance, the convention of SExtractor and photutils; None where no variances are given.
+        Sum of weight x variance, the convention of SExtractor and photutils; None where no variances are given, NaN where that of a pixel
+        in the aperture is.
     strict_variance : ndarray or None
         Sum of weight^2 x variance, the variance of `sum` if the pixels' errors are independent.
     n_bad : ndarray of int64
@@ -130,6 +131,12 @@ def overlap(shape: Shape, image_shape: tuple[int, int]) -> Overlap:
     -----
     Exact (rounding apart) for circles, ellipses, rectangles at any angle, polygons, annuli and masks, and for compounds of them wherever at
     most one outline crosses a pixel; where two do, the pixel is divided into 32 x 32.
+
+    Examples
+    --------
+    >>> from ezarchive.quicklook.shapes import Rectangle
+    >>> overlap(Rectangle(2.0, 2.0, 2.0, 1.0), (5, 5)).weights
+    array([[0.5, 1. , 0.5]])
     """
     box = box_of(_shapes(shape)[0].bounds, image_shape)
     if _is_empty(box):
@@ -171,6 +178,14 @@ def aperture_sums(
     Notes
     -----
     At most some 16 million pixels are held at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ezarchive.quicklook.shapes import Circle
+    >>> found = aperture_sums(np.full((20, 20), 3.0), [Circle(9.5, 9.5, 5.0), Circle(-0.5, 9.5, 5.0)], background=2.0)
+    >>> found.sum.round(6).tolist(), found.on_image.round(6).tolist()
+    ([78.539816, 39.269908], [1.0, 0.5])
     """
     plane = _Plane(data, good, variance)
     shapes = _shapes(shapes)

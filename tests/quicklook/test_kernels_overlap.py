@@ -113,7 +113,13 @@ def test_the_edge_of_a_huge_circle_is_nearly_straight(radius):
 @pytest.mark.truth
 def test_an_outline_around_everything_holds_every_pixel_whole():
     corners = ((-1e6, -1e6), (1e6, -2e6), (3e6, 2e6), (-1e6, 1e6))
-    for shape in (Circle(30, 30, 1e9), Ellipse(30, 30, 1e7, 1e4, 30), Rectangle(30, 30, 1e9, 1e5, 12), Polygon(corners)):
+    for shape in (
+        Circle(30, 30, 1e9),
+        Circle(30, 30, 1e200),
+        Ellipse(30, 30, 1e7, 1e4, 30),
+        Rectangle(30, 30, 1e9, 1e5, 12),
+        Polygon(corners),
+    ):
         assert np.all(on_image(shape) == 1.0)
 
 
@@ -182,6 +188,23 @@ def test_a_side_along_a_row_cuts_the_pixels_it_crosses():
     found = on_image(Rectangle(3, 4, 4, 4), (9, 9))
     expected = np.outer(share := np.array([0, 0, 0.5, 1, 1, 1, 0.5, 0, 0]), np.roll(share, -1))
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.truth
+def test_rings_and_slices_fill_what_they_are_cut_from(rng):
+    """Rings make up the circle and slices the polygon, in every pixel; the same everywhere on the grid of pixels."""
+    radii = np.sort(rng.uniform(0.5, 20, 12))
+    rings = [
+        Annulus(Ellipse(30.3, 28.8, a, a * 0.6, 20), Ellipse(30.3, 28.8, b, b * 0.6, 20)) for a, b in zip(radii, radii[1:], strict=False)
+    ]
+    total = on_image(Ellipse(30.3, 28.8, radii[0], radii[0] * 0.6, 20)) + sum(on_image(ring) for ring in rings)
+    np.testing.assert_allclose(total, on_image(Ellipse(30.3, 28.8, radii[-1], radii[-1] * 0.6, 20)), rtol=0, atol=1e-13)
+    angles = (np.arange(9) + rng.uniform(0, 0.5, 9)) * 2 * np.pi / 9
+    corners = [(30.3 + 14.1 * math.cos(angle), 28.8 + 14.1 * math.sin(angle)) for angle in angles]
+    slices = [Polygon(((30.3, 28.8), one, two)) for one, two in zip(corners, corners[1:] + corners[:1], strict=True)]
+    np.testing.assert_allclose(sum(on_image(one) for one in slices), on_image(Polygon(corners)), rtol=0, atol=1e-13)
+    far = overlap(Polygon(corners).moved(4000, 3000), (4000, 5000)).weights
+    np.testing.assert_allclose(far, overlap(Polygon(corners), SHAPE).weights, rtol=0, atol=1e-11)
 
 
 @pytest.mark.truth
