@@ -25,6 +25,7 @@ from ezarchive.quicklook.shapes import Annulus, Combined, Inverted, Raster, Shap
 from ezarchive.quicklook.skywcs import to_sky
 
 Weights = Literal["center", "exact"]
+TO_AND_FRO = "it goes to and fro between two places, and this is the middle of them"
 COMPOSITE = "a region of several parts is not recentred: recentre its parts"
 
 
@@ -135,7 +136,8 @@ def recenter(
     max_shift : float, optional
         Pixels: a place further from the first one is refused.
     weights : {'center', 'exact'}
-        As `centroid`. Where whole pixels come and go at the rim in turn, without an end, the search ends between the two places.
+        As `centroid`. Where negative pixels come and go at the rim in turn, without an end, the search ends between the two places, and
+        says so.
     wcs, unit, header : optional
         In place of those of `image`.
 
@@ -199,7 +201,7 @@ def _search(
         if math.dist(found.center, shape.center) < tolerance:
             return found, step, "", False
         if before is not None and math.dist(found.center, before.center) < tolerance:
-            return _between(found, shape), step, "", False
+            return _between(found, shape), step, TO_AND_FRO, False
         before, shape = shape, found
     return shape, max_iter, f"it was still moving after {max_iter} steps", False
 
