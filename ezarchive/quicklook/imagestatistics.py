@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ezarchive.quicklook.inputs import picture
+from ezarchive.quicklook.kernels_limits import squares
 from ezarchive.quicklook.overlaps import overlap
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.quantiles import full_range, quantiles
@@ -165,14 +166,15 @@ def _moments(strips: Strips, n: int) -> tuple[float, float, float]:
     """Return sum, mean and standard deviation."""
     if n == 0:
         return 0.0, math.nan, math.nan
-    total = math.fsum(float(np.sum(_finite(part), dtype=np.float64)) for part in strips.flat())
+    total = math.fsum(_sum(part) for part in strips.flat())
     mean = total / n
-    squares = math.fsum(float(np.sum(np.square(_finite(part).astype(np.float64) - mean))) for part in strips.flat())
-    return total, mean, math.sqrt(squares / n)
+    return total, mean, math.sqrt(math.fsum(squares(part, mean) for part in strips.flat()) / n)
 
 
-def _finite(part: Pixels) -> Pixels:
-    return part if math.isfinite(float(part.sum(dtype=np.float64))) else part[np.isfinite(part)]
+def _sum(part: Pixels) -> float:
+    with np.errstate(invalid="ignore"):
+        total = float(part.sum(dtype=np.float64))
+    return total if math.isfinite(total) else float(part[np.isfinite(part)].sum(dtype=np.float64))
 
 
 def _place(strips: Strips, value: float) -> tuple[int, int] | None:

@@ -20,6 +20,17 @@ def extremes(values):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def squares(values, mean):  # pragma: no cover - compiled
+    """Return the sum of the squared deviations of the finite values from a number, shape (n,)."""
+    total = 0.0
+    for v in values:
+        d = np.float64(v) - mean
+        if np.isfinite(d):
+            total += d * d
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def sift(values, brackets, counts, kept):  # pragma: no cover - compiled
     """Count the values below, at and between the ends of two brackets, and keep those that are strictly between.
 

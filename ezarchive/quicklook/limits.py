@@ -170,7 +170,8 @@ def _every(strips: Strips, step: int) -> NDArray[Any]:
     """Return every step-th of the finite pixels."""
     taken, start = [], 0
     for part in strips.flat():
-        whole = math.isfinite(float(part.sum(dtype=np.float64)))
+        with np.errstate(invalid="ignore"):
+            whole = math.isfinite(float(part.sum(dtype=np.float64)))
         good = part if whole else part[np.isfinite(part)]
         taken.append(good[start::step])
         start = (start - len(good)) % step

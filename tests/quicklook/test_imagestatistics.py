@@ -95,6 +95,14 @@ def test_nothing_to_measure(data, region):
     assert made["mean"] is None and made["shape"] == list(data.shape)
 
 
+def test_both_infinities():
+    data = np.arange(40.0).reshape(5, 8)
+    data[0, :3] = np.inf, -np.inf, np.nan
+    found = statistics(data)
+    check(found, np.arange(3.0, 40.0))
+    assert (found.n_infinite, found.n_nan) == (2, 1)
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-20, -5.0])
 def test_one_pixel_and_constant_images(value):
     for shape in ((1, 1), (700, 800)):

@@ -164,6 +164,15 @@ def test_nothing_but_nan_in_a_large_image():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
+def test_both_infinities(preset):
+    data = np.arange(40.0).reshape(5, 8)
+    data[0, :2] = np.inf, -np.inf
+    found = display_limits(data, preset)
+    assert found.n == 38
+    assert 2.0 <= found.low < found.high <= 39.0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("value", [0.0, -3.5, 1e-20])
 def test_one_pixel(preset, value):
     assert tuple(display_limits(np.array([[value]]), preset)) == (value, value)
