@@ -56,7 +56,8 @@ class Subset:
         ----------
         image : Picture, or what `ezarchive.quicklook.picture` takes
         link_type : {'wcs', 'pixels'}
-            By the sky, its place, size and angle those of that image, or the same numbers of pixels.
+            How a region of pixels goes there: by the sky, its place, size and angle those of that image, or the same numbers of pixels.
+            One that was given on the sky is where it is on the sky either way, if the image has a WCS.
 
         Raises
         ------
@@ -66,10 +67,12 @@ class Subset:
         if link_type not in ("wcs", "pixels"):
             raise InputError(f"link_type={link_type!r}: must be 'wcs' or 'pixels'")
         picture = as_picture(image)
-        if link_type == "pixels" or picture is self.picture:
+        if picture is self.picture:
             return self.shape
-        if self.sky is not None:
+        if self.sky is not None and (link_type == "wcs" or picture.wcs is not None):
             return shape_of(self.sky, picture)
+        if link_type == "pixels":
+            return self.shape
         if self.picture is None:
             raise InputError(
                 f"{self.label}: was made without an image, so that its place on the sky is not known; link_type='pixels' takes it"
