@@ -81,6 +81,27 @@ def test_sums_areas_and_variances_equal_photutils(rng):
         np.testing.assert_allclose(found.area, stats.sum_aper_area.value, rtol=1e-10)
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    "name", ["nircam/jw01324001001-01324-o001_t001_nircam_clear-f200w_i2d_stamp.fits", "irac/spitzer_example_image.fits"]
+)
+def test_real_images_equal_photutils(real_data, rng, name):
+    """Random ellipses over a NIRCam and an IRAC image, over the edges and over their NaN too."""
+    path = real_data / name
+    data = fits.getdata(path).astype(float)
+    bad = np.argwhere(~np.isfinite(data))
+    places = np.concatenate([rng.uniform(0, data.shape[::-1], (60, 2)), bad[:, ::-1] + 0.3])
+    found = aperture_sums(path, [Ellipse(x, y, 9.3, 6.1, 40) for x, y in places])
+    stats = ApertureStats(data, EllipticalAperture(places, 9.3, 6.1, theta=math.radians(40)), sum_method="exact")
+    np.testing.assert_allclose(found.sum, stats.sum, rtol=1e-10)
+    np.testing.assert_allclose(found.area, stats.sum_aper_area.value, rtol=1e-10)
+    assert len(bad) > 0
+    assert np.all(found.n_bad[60:] > 0)
+    ours = aperture_statistics(path, [Ellipse(x, y, 9.3, 6.1, 40) for x, y in places])
+    for one, other in (("median", "median"), ("biweight_location", "biweight_location"), ("mad_std", "mad_std"), ("fwhm", "fwhm")):
+        np.testing.assert_allclose(ours[one], np.asarray(getattr(stats, other)), rtol=1e-9)
+
+
 @pytest.mark.truth
 def test_the_strict_variance_is_that_of_the_sum(rng):
     """Noise alone, 4000 times: the scatter of the sums is the root of `strict_variance`; `variance` is larger."""
