@@ -85,6 +85,21 @@ class QuickLook(LinkedImages):
     def __repr__(self) -> str:
         return f"QuickLook({len(self._pictures)} images, {len(self.subsets)} subsets, {len(self.results)} rows of photometry)"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return images, subsets and rows of photometry as plain values for JSON."""
+        images = [
+            {
+                "label": label,
+                "shape": list(one.shape),
+                "unit": one.unit_text if one.unit is None else one.unit.to_string(),
+                "path": None if one.path is None else str(one.path),
+                "has_wcs": one.wcs is not None,
+                "link_type": self.link_type(label),
+            }
+            for label, one in self._pictures.items()
+        ]
+        return {"images": images, "subsets": self.subsets.to_dict(), "photometry": self.results.to_dict()}
+
     # ------------------------------------------------------------------ what is known of an image
 
     def metadata(self, label: str, show_primary: bool = False, **options: Any) -> Metadata:

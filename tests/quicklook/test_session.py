@@ -204,6 +204,58 @@ class TestPhotometry:
             assert float(table["background"][0]) == pytest.approx(level, rel=1e-12)
 
 
+ODD = {
+    "one pixel": np.ones((1, 1)),
+    "one NaN": np.full((1, 1), np.nan),
+    "nothing but NaN": np.full((7, 9), np.nan),
+    "infinite": np.full((7, 9), np.inf),
+    "one row": np.arange(9.0).reshape(1, 9),
+    "integers": np.arange(63).reshape(7, 9).astype(np.uint16),
+    "truth values": np.eye(9, dtype=bool),
+    "huge": np.full((7, 9), 1e38),
+}
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("name", ODD)
+def test_odd_images_give_results_for_json_or_say_what_is_wrong(name):
+    session = QuickLook()
+    pixels = ODD[name].copy()
+    session.load(pixels, label="odd")
+    session.add_subset(Circle(0, 0, 2.5))
+    session.link_data("wcs")
+    questions = {
+        "metadata": (), "statistics": ("Subset 1",), "display_limits": (), "preview": (), "contours": (), "compass": (), "cursor": (0, 0),
+        "line_profiles": (0, 0), "cut": ((0, 0), (3, 0)), "recenter": ("Subset 1",), "curve_of_growth": ("Subset 1",),
+        "radial_profile": ("Subset 1",), "fit_profile": ("Subset 1",), "pixel_area": (),
+    }  # fmt: skip
+    answered = set()
+    for method, arguments in questions.items():
+        try:
+            found = getattr(session, method)("odd", *arguments)
+        except InputError as err:
+            assert str(err)
+            continue
+        assert json.dumps(found.to_dict(), allow_nan=False), method
+        answered.add(method)
+    assert {"metadata", "statistics", "compass", "cursor", "line_profiles"} <= answered
+    session.aperture_photometry("odd", "Subset 1")
+    assert json.dumps(session.to_dict(), allow_nan=False)
+    np.testing.assert_array_equal(pixels, ODD[name])
+
+
+@pytest.mark.pure
+def test_a_session_as_plain_values(session):
+    session.link_data("wcs")
+    session.add_subset(Circle(40, 30, 5))
+    session.aperture_photometry([A, C], "Subset 1")
+    told = json.loads(json.dumps(session.to_dict(), allow_nan=False))
+    assert [(one["label"], one["unit"], one["has_wcs"], one["link_type"]) for one in told["images"]] == [
+        (A, "Jy", True, "self"), (B, "electron / s", True, "wcs"), (C, "", False, "pixels"),
+    ]  # fmt: skip
+    assert len(told["photometry"]["rows"]) == 2
+
+
 def test_frames_of_an_archive(tmp_path):
     (tmp_path / "data").mkdir()
     for k in range(3):
