@@ -103,37 +103,32 @@ class Polynomial:
 
     def __call__(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return u and v."""
-        return self._affine(x, y) if self.degree == 1 else in_blocks(self._horner, x, y)
+        shape, fill = np.shape(x), self._affine if self.degree == 1 else self._horner
+        x, y = np.ravel(x), np.ravel(y)
+        u, v, spare = np.empty(x.size), np.empty(x.size), np.empty(min(x.size, BLOCK))
+        for first in range(0, x.size, BLOCK):
+            part = slice(first, first + BLOCK)
+            fill(x[part], y[part], (u[part], v[part]), spare[: x[part].size])
+        return u.reshape(shape), v.reshape(shape)
 
-    def _affine(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        (a, b), (c, d) = self.matrix.tolist()
-        e, f = self.offset.tolist()
-        return a * x + (b * y + e), c * x + (d * y + f)
+    def _affine(self, x: Floats, y: Floats, out: tuple[Floats, Floats], spare: Floats) -> None:
+        for (along_x, along_y), constant, found in zip(self.matrix.tolist(), self.offset.tolist(), out, strict=True):
+            np.multiply(x, along_x, out=found)
+            np.multiply(y, along_y, out=spare)
+            found += spare
+            found += constant
 
-    def _horner(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    def _horner(self, x: Floats, y: Floats, out: tuple[Floats, Floats], spare: Floats) -> None:
         s, t = (x - self.centre[0]) / self.half[0], (y - self.centre[1]) / self.half[1]
-        found = []
-        for axis in range(2):
-            total = np.zeros_like(s)
+        for axis, total in enumerate(out):
+            total[:] = 0.0
             for i in range(self.degree, -1, -1):
-                inner = np.zeros_like(s)
+                spare[:] = 0.0
                 for j in range(self.degree - i, -1, -1):
-                    inner = inner * t + self.coefficients[i, j, axis]
-                total = total * s + inner
-            found.append(total)
-        return found[0], found[1]
-
-
-def in_blocks(function: Callable[[Floats, Floats], tuple[Floats, Floats]], x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Call a function of points a block at a time, so that what it makes between stays small."""
-    if x.size <= BLOCK:
-        return function(x, y)
-    u, v = np.empty(x.size), np.empty(x.size)
-    x, y, shape = x.ravel(), y.ravel(), x.shape
-    for first in range(0, x.size, BLOCK):
-        part = slice(first, first + BLOCK)
-        u[part], v[part] = function(x[part], y[part])
-    return u.reshape(shape), v.reshape(shape)
+                    spare *= t
+                    spare += self.coefficients[i, j, axis]
+                total *= s
+                total += spare
 
 
 def fit_offset(x: Floats, y: Floats, u: Floats, v: Floats) -> Polynomial:
