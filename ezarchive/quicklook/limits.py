@@ -85,11 +85,11 @@ def display_limits(data: Any, percentile: Any = 95) -> Limits:
     """
     if isinstance(percentile, Limits):
         return percentile
-    if isinstance(percentile, (tuple, list, np.ndarray)):
-        return _custom(percentile)
-    kind = _kind(percentile)
+    kind = checked_percentile(percentile)
+    if isinstance(kind, tuple):
+        return Limits(*kind)
     strips = Strips(picture(data, "data"))
-    if kind == "minmax" or kind == 100.0:
+    if kind == "minmax":
         found = full_range(strips)
         return Limits(found.low, found.high, "minmax", found.n)
     if kind == "zscale":
@@ -99,8 +99,16 @@ def display_limits(data: Any, percentile: Any = 95) -> Limits:
     return Limits(float(low), float(high), f"{kind:g}%", n)
 
 
-def _kind(percentile: Any) -> Any:
-    """Return a name or a number."""
+def checked_percentile(percentile: Any) -> str | float | tuple[float, float]:
+    """Return 'minmax', 'zscale', a percentage below 100, or two limits, of what `display_limits` takes.
+
+    Raises
+    ------
+    InputError
+        If it is none of these: "Invalid autocut" or "Invalid cut levels".
+    """
+    if isinstance(percentile, (tuple, list, np.ndarray, Limits)):
+        return _custom(tuple(percentile))
     text = f"Invalid autocut: percentile={percentile!r} must be above 0, up to 100, or 'minmax', or 'zscale', or two numbers as cut levels"
     name = str(percentile).strip().lower() if isinstance(percentile, str) else ""
     if name in ("minmax", "zscale"):
@@ -113,12 +121,12 @@ def _kind(percentile: Any) -> Any:
         raise InputError(text) from err
     if not 0.0 < number <= 100.0:
         raise InputError(text)
-    return number
+    return "minmax" if number == 100.0 else number
 
 
-def _custom(pair: Any) -> Limits:
+def _custom(pair: tuple[Any, ...]) -> tuple[float, float]:
     text = f"Invalid cut levels: percentile={pair!r} must be two finite numbers, the first not above the second"
-    if np.ndim(pair) != 1 or len(pair) != 2 or any(isinstance(value, (bool, str)) for value in pair):
+    if len(pair) != 2 or any(isinstance(value, (bool, np.bool_, str)) for value in pair):
         raise InputError(text)
     try:
         low, high = (float(value) for value in pair)
@@ -126,7 +134,7 @@ def _custom(pair: Any) -> Limits:
         raise InputError(text) from err
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise InputError(text)
-    return Limits(low, high)
+    return low, high
 
 
 _POINTS, _CONTRAST, _REJECTED, _SIGMA, _ROUNDS, _FEWEST, _GROWN = 1000, 0.25, 0.5, 2.5, 5, 5, 0.01

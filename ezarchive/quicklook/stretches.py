@@ -67,7 +67,7 @@ def stretch(values: ArrayLike, name: str = "linear", *, inverse: bool = False) -
     InputError
         If there is no such stretch: "Invalid stretch".
     """
-    checked = _checked_name(name)
+    checked = checked_stretch(name)
     x = np.clip(np.asarray(values, np.float64), 0.0, 1.0)
     # Rounding may leave 0 to 1 by an ulp.
     return np.clip((_INVERSE if inverse else _FORWARD)[checked](x), 0.0, 1.0)
@@ -97,7 +97,7 @@ def contrast_bias(values: ArrayLike, contrast: float = 1.0, bias: float = 0.5, *
     InputError
         If a number is not in its range, or the inverse of contrast 0 is asked for.
     """
-    slope, middle = _ranged(contrast, "contrast", _CONTRAST), _ranged(bias, "bias", _BIAS)
+    slope, middle = checked_contrast_bias(contrast, bias)
     x = np.asarray(values, np.float64)
     if not inverse:
         return np.clip((x - middle) * slope + 0.5, 0.0, 1.0)
@@ -169,7 +169,7 @@ def rendered(
     [0.0, 0.5, 1.0, 1.0]
     """
     values, (low, high) = np.asarray(data), checked_limits(limits)
-    _checked_name(name), _ranged(contrast, "contrast", _CONTRAST), _ranged(bias, "bias", _BIAS)
+    checked_stretch(name), checked_contrast_bias(contrast, bias)
     if values.dtype.kind not in "biuf":
         raise InputError(f"data: must be real numbers, found {values.dtype}")
     out = np.empty(values.shape, np.float32)
@@ -234,10 +234,28 @@ def _scaled(values: NDArray[Any], low: float, high: float) -> Floats:
         return np.clip((x - low) / (high - low), 0.0, 1.0)
 
 
-def _checked_name(name: Any) -> str:
+def checked_stretch(name: Any) -> str:
+    """Return the name of a stretch.
+
+    Raises
+    ------
+    InputError
+        If there is none of it: "Invalid stretch".
+    """
     if not isinstance(name, str) or name not in _FORWARD:
         raise InputError(f"Invalid stretch: {name!r} must be one of {', '.join(_FORWARD)}")
     return name
+
+
+def checked_contrast_bias(contrast: Any, bias: Any) -> tuple[float, float]:
+    """Return contrast and bias as floats.
+
+    Raises
+    ------
+    InputError
+        If one is no number, or not in its range.
+    """
+    return _ranged(contrast, "contrast", _CONTRAST), _ranged(bias, "bias", _BIAS)
 
 
 def _finite(value: Any, name: str) -> float:
