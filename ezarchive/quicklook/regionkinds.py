@@ -185,7 +185,10 @@ def _projected(items: Sequence[tuple[int, SkyShape]], picture: Picture | None) -
     wcs = None if picture is None else picture.wcs
     if wcs is None:
         return [(k, InputError(NO_WCS)) for k, _ in items]
-    return zip([k for k, _ in items], project([one for _, one in items], wcs), strict=True)
+    try:
+        return list(zip([k for k, _ in items], project([one for _, one in items], wcs), strict=True))
+    except InputError as err:
+        return [(k, err) for k, _ in items]
 
 
 def _shape(region: Any, picture: Picture | None) -> Shape | SkyShape | None:

@@ -136,13 +136,13 @@ def _locate(leaves: Sequence[_Leaf]) -> None:
     """Fill in the ICRS positions, one transformation a frame."""
     groups: list[tuple[Any, list[_Leaf]]] = []
     for leaf in leaves:
-        frame = leaf.coord.frame.replicate_without_data()
+        frame = leaf.coord.frame
         for known, members in groups:
             if type(known) is type(frame) and known.is_equivalent_frame(frame):
                 members.append(leaf)
                 break
         else:
-            groups.append((frame, [leaf]))
+            groups.append((frame.replicate_without_data(), [leaf]))
     for frame, members in groups:
         _locate_in(frame, members)
 
@@ -156,10 +156,10 @@ def _locate_in(frame: Any, leaves: Sequence[_Leaf]) -> None:
     if not isinstance(frame, ICRS) and any(leaf.directed for leaf in leaves):
         ahead = place.directional_offset_by(0.0 * u.deg, 1.0 * u.arcsec).icrs
         north = found.position_angle(ahead).to_value(u.deg)
-    start = 0
+    ra, dec, start = found.ra.deg, found.dec.deg, 0
     for leaf, one in zip(leaves, spherical, strict=True):
         stop = start + np.size(one.lon)
-        leaf.ra, leaf.dec, leaf.north = found.ra.deg[start:stop], found.dec.deg[start:stop], float(north[start])
+        leaf.ra, leaf.dec, leaf.north = ra[start:stop], dec[start:stop], float(north[start])
         start = stop
 
 

@@ -115,6 +115,20 @@ def leaves(shape: SkyShape) -> Iterator[SkyOutline | SkyPolygon]:
         yield shape
 
 
+def sky_values(shape: SkyOutline | SkyPolygon) -> dict[str, Any]:
+    """Return the kind and the numbers of a simple shape by name: degrees, arcsec; an annulus has ``inner_`` and ``outer_`` lengths."""
+    if isinstance(shape, SkyPolygon):
+        return {"kind": "polygon", "vertices": [list(one) for one in shape.vertices]}
+    names = {"circle": ("radius",), "ellipse": ("a", "b"), "rectangle": ("width", "height")}[shape.kind]
+    angle = {} if shape.kind == "circle" else {"pa": shape.pa % 360.0}
+    place = {"kind": shape.kind, "ra": shape.ra, "dec": shape.dec}
+    if shape.inner is None:
+        return place | dict(zip(names, shape.lengths, strict=True)) | angle
+    inner = {f"inner_{name}": value for name, value in zip(names, shape.inner, strict=True)}
+    outer = {f"outer_{name}": value for name, value in zip(names, shape.lengths, strict=True)}
+    return place | {"kind": "annulus"} | inner | outer | angle
+
+
 def local_jacobian(wcs: Any, x: ArrayLike, y: ArrayLike) -> Floats:
     """Return d(east, north) / d(x, y) in arcsec per pixel, of any WCS.
 

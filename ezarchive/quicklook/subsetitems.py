@@ -14,7 +14,7 @@ from ezarchive.quicklook.regionfiles import Failure
 from ezarchive.quicklook.regionkinds import NO_MASK, on_sky, shape_of, to_region
 from ezarchive.quicklook.shapes import Combined, Inverted, Shape
 from ezarchive.quicklook.skyback import on_other, to_sky_shape
-from ezarchive.quicklook.skyshapes import SkyCombined, SkyInverted, SkyShape
+from ezarchive.quicklook.skyshapes import SkyCombined, SkyInverted, SkyShape, leaves, sky_values
 from ezarchive.quicklook.subsetvalues import leaves_of, logic_of, values_of
 
 MODES: Mapping[str, str] = {
@@ -84,9 +84,28 @@ class Subset:
         """How its parts are combined: ``0 and not 1``; ``0`` for a single one."""
         return logic_of(self.shape)
 
-    def parameters(self) -> list[dict[str, Any]]:
-        """Return, for each part, its kind and the numbers that `Subsets.edit` changes, in pixels and degrees."""
-        return [{"part": k, "kind": one.kind} | values_of(one) for k, one in enumerate(leaves_of(self.shape))]
+    def parameters(self, *, sky: bool = False) -> list[dict[str, Any]]:
+        """Return, for each part, its kind and its numbers.
+
+        Parameters
+        ----------
+        sky : bool
+            False: those that `Subsets.edit` changes, in pixels and degrees. True: positions in ICRS degrees, lengths in arcsec, position
+            angles in degrees.
+
+        Raises
+        ------
+        InputError
+            If on the sky, and it is not there and its image has no WCS.
+        """
+        if not sky:
+            return [{"part": k, "kind": one.kind} | values_of(one) for k, one in enumerate(leaves_of(self.shape))]
+        found = self.sky
+        if found is None:
+            if self.picture is None or self.picture.wcs is None:
+                raise InputError(f"{self.label}: must have an image with a WCS to be on the sky")
+            found = to_sky_shape(self.shape, self.picture.wcs)
+        return [{"part": k} | sky_values(one) for k, one in enumerate(leaves(found))]
 
     def region(self, *, sky: bool = False) -> Any:
         """Return it as a region of the package ``regions``, on the sky if so wished.

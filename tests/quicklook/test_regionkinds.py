@@ -328,6 +328,17 @@ def test_off_the_projection_is_said():
 
 
 @pytest.mark.pure
+def test_a_wcs_that_cannot_be_used_is_a_reason():
+    flat = tan()
+    flat.wcs.cd = np.array([[1e-4, 1e-4], [1e-4, 1e-4]])
+    found = outcomes(
+        [rg.CircleSkyRegion(SkyCoord(30.0, -40.0, unit="deg"), 3 * u.arcsec), Circle(1, 1, 1)], picture(np.zeros((9, 9)), wcs=flat)
+    )
+    assert isinstance(found[0], InputError)
+    assert found[1] == Circle(1, 1, 1)
+
+
+@pytest.mark.pure
 def test_on_sky():
     c = SkyCoord(30.001, -40.002, unit="deg")
     assert on_sky(Circle(1, 2, 3)) is None

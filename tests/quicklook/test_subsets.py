@@ -244,6 +244,20 @@ def test_on_other_images(image, other):
         drawn.on(np.zeros((60, 70)))
 
 
+def test_parameters_on_the_sky(image):
+    subsets = Subsets()
+    circle = subsets.add(Circle(34, 29, 10), image).parameters(sky=True)
+    assert circle == [{"part": 0, "kind": "circle", "ra": pytest.approx(30), "dec": pytest.approx(-40), "radius": pytest.approx(3)}]
+    oval = subsets.add(rg.EllipseSkyRegion(PLACE, 8 * u.arcsec, 4 * u.arcsec, 100 * u.deg), image).parameters(sky=True)
+    assert oval[0] == {"part": 0, "kind": "ellipse", "ra": PLACE.ra.deg, "dec": PLACE.dec.deg, "a": 4, "b": 2, "pa": pytest.approx(10)}
+    ring = subsets.add(Annulus(Circle(34, 29, 5), Circle(34, 29, 10)), image).parameters(sky=True)[0]
+    assert (ring["kind"], ring["inner_radius"], ring["outer_radius"]) == ("annulus", pytest.approx(1.5), pytest.approx(3))
+    corners = subsets.add(Polygon([(30, 30), (35, 30), (35, 35)]), image).parameters(sky=True)[0]["vertices"]
+    assert len(corners) == 3
+    with pytest.raises(InputError, match="must have an image with a WCS to be on the sky"):
+        subsets.add(Circle(1, 1, 1)).parameters(sky=True)
+
+
 def test_combined_on_other_images(image, other):
     subsets = Subsets()
     subsets.add(rg.CircleSkyRegion(PLACE, 3 * u.arcsec), image)
