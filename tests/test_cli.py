@@ -43,6 +43,8 @@ def test_frames_in_every_format(home):
     assert "(2 rows)" in run("frames", home, "--root", "scidata", "--near", "21:45:00 -77:15:44", "1 arcmin")
     assert "(2 rows)" in run("frames", home, "--root", "scidata", "--covering", "326.25 -77.26222", "--between", "2025-01-01", "2026-01-01")
     assert "(0 rows)" in run("frames", home, "--seeing", 0.1)
+    assert "(0 rows)" in run("frames", home, "--keyword", "EXPTIME<0")
+    assert "(1 row)" in run("frames", home, "--root", "scidata", "--keyword", "EXPTIME>0", "--keyword", "!NOWHERE", "--limit", 1)
 
 
 def test_a_negative_declination_is_no_option(home, tmp_path):

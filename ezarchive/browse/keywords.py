@@ -6,6 +6,7 @@ The index keeps the raw cards of every frame; only the keyword that is asked for
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ezarchive.browse.handle import ArchiveHandle
 
 _BIGGEST = 1 << 63
+_TEST = re.compile(r"(?P<not>!?)(?P<name>[^=<>~!]+)(?:(?P<sign>[=<>~])(?P<value>.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,24 @@ def keyword_test(
     if others and exists is False:
         raise InputError(f"exists=False: a keyword that is not there has no value; {name} must have no other condition")
     return KeywordTest(name, limits["above"], limits["below"], wanted, contains, exists is not False)
+
+
+def keyword_condition(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the arguments of ``DataBrowser.where_keyword`` that a text means, as ``where_header`` describes it."""
+    found = _TEST.fullmatch(str(text).strip())
+    if found is None or (found["not"] and found["sign"]):
+        raise InputError(f"test {text!r}: must be NAME>NUMBER, NAME<NUMBER, NAME=VALUE, NAME~TEXT, NAME or !NAME")
+    name, sign, value = found["name"].strip(), found["sign"], (found["value"] or "").strip()
+    if sign is None:
+        return name, {"exists": not found["not"]}
+    if sign == "~":
+        return name, {"contains": value}
+    typed = _typed(value)
+    if sign == "=":
+        return name, {"equals": typed}
+    if isinstance(typed, (str, bool)):
+        raise InputError(f"test {text!r}: must have a number after {sign}, found {value!r}")
+    return name, {"above" if sign == ">" else "below": typed}
 
 
 def passing(handle: ArchiveHandle, frames: list[Frame], tests: Sequence[KeywordTest]) -> list[Frame]:
@@ -158,6 +178,30 @@ class KeywordQuestions:
         """
         test = keyword_test(keyword, above=above, below=below, equals=equals, contains=contains, exists=exists)
         return self._with(self._selection.with_keyword(test))
+
+    def where_header(self, *tests: str) -> DataBrowser:
+        """Return a browser for frames whose headers pass tests that are written as texts; see `where_keyword`.
+
+        Parameters
+        ----------
+        *tests : str
+            ``NAME>NUMBER``, ``NAME<NUMBER``, ``NAME=VALUE`` (a number, T or F, else a text; in quotes always a text), ``NAME~TEXT`` (holds
+            the text, in any case of letters), ``NAME`` (is there) or ``!NAME`` (is not there).
+
+        Raises
+        ------
+        InputError
+            If one is none of these.
+
+        Examples
+        --------
+        ``browser.where_header("AIRMASS>1.5", "OBJECT~ngc").frames()``
+        """
+        selection = self._selection
+        for text in tests:
+            name, condition = keyword_condition(text)
+            selection = selection.with_keyword(keyword_test(name, **condition))
+        return self._with(selection)
 
     def keywords(self, *keywords: str) -> QTable:
         """Return what the headers of the frames say.
@@ -251,6 +295,19 @@ def _wanted(value: Any) -> Any:
     if not isinstance(value, (str, bool, int, float)):
         raise InputError(f"equals={value!r}: must be a text, a number, True or False, or a list of them")
     return value.rstrip(" ") if isinstance(value, str) else value
+
+
+def _typed(text: str) -> str | bool | float:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    if text in ("T", "F"):
+        return text == "T"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _equal(value: Any, wanted: Any) -> bool:

@@ -79,11 +79,18 @@ def index(home: Path, **options: Any) -> None:
 @click.option("--between", nargs=2, metavar="START END", help="UTC dates or MJD.")
 @click.option("--seeing", type=float, help="At most this, arcsec.")
 @click.option("--depth", type=float, help="At least this, mag.")
+@click.option(
+    "--keyword", "keywords", multiple=True, metavar="TEST", help="What the header says: 'AIRMASS>1.5', 'OBJECT=M 31', 'HISTORY~flat'."
+)
 @click.option("--limit", type=int, help="At most so many rows.")
 @format_option
 @boundary
 def frames(home: Path, form: str, limit: int | None, **wanted: Any) -> None:
-    """List frames."""
+    """List frames.
+
+    Tests of --keyword are NAME>NUMBER, NAME<NUMBER, NAME=VALUE (a number, T, F, or a text, in quotes if it looks like one of these),
+    NAME~TEXT (holds the text, in any case), NAME (is there) and !NAME (is not there).
+    """
     with ezarchive.Archive.open(home, write=False) as archive:
         show(_browser(archive, wanted).listing(limit), form)
 
@@ -97,6 +104,7 @@ def _browser(archive: Any, wanted: dict[str, Any]) -> Any:
         browser = browser.where(seeing=(None, wanted["seeing"]))
     if wanted["depth"] is not None:
         browser = browser.where(depth=(wanted["depth"], None))
+    browser = browser.where_header(*wanted["keywords"])
     if wanted["near"]:
         browser = browser.near(*wanted["near"])
     if wanted["covering"]:

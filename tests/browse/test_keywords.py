@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from ezarchive import config
 from ezarchive.browse import DataBrowser
-from ezarchive.browse.keywords import keyword_test
+from ezarchive.browse.keywords import keyword_condition, keyword_test
 from ezarchive.database import ingest
 from ezarchive.errors import InputError
 from ezarchive.frames.cardfinder import END_CARD, Found
@@ -123,6 +123,8 @@ def test_they_add_up_with_all_others(asked):
     assert above.paths() == [str(frame.path) for frame in above.frames().frames]
     assert len(asked.browser.frames()) == 7
     assert "keyword (1) = 'AIRMASS above 1'" in repr(above)
+    assert asked.places(asked.browser.where_header("AIRMASS>1", "OBJECT~33")) == [1]
+    assert asked.places(asked.browser.where_header()) == list(range(7))
     assert above.search("f1*", verbose=False) == [str(above.frames().frames[1].path)]
 
 
@@ -208,6 +210,43 @@ class TestExtensions:
 def test_bad_input(keyword, condition, match):
     with pytest.raises(InputError, match=match):
         keyword_test(keyword, **condition)
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("AIRMASS>1.5", ("AIRMASS", {"above": 1.5})),
+        (" AIRMASS < -2e3", ("AIRMASS", {"below": -2000.0})),
+        ("N=1", ("N", {"equals": 1})),
+        ("N='1'", ("N", {"equals": "1"})),
+        ("CLEAR=T", ("CLEAR", {"equals": True})),
+        ("OBJECT=M 31", ("OBJECT", {"equals": "M 31"})),
+        ("OBJECT=a=b>c", ("OBJECT", {"equals": "a=b>c"})),
+        ("HISTORY~flat", ("HISTORY", {"contains": "flat"})),
+        ("ESO TEL AMB", ("ESO TEL AMB", {"exists": True})),
+        ("!DATE-OBS", ("DATE-OBS", {"exists": False})),
+    ],
+)
+def test_conditions_as_texts(text, wanted):
+    assert keyword_condition(text) == wanted
+    assert keyword_test(wanted[0], **wanted[1])
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("AIRMASS>high", "test 'AIRMASS>high': must have a number after >, found 'high'"),
+        ("AIRMASS>", "must have a number after >, found ''"),
+        (">3", "test '>3': must be NAME>NUMBER"),
+        ("!AIRMASS>3", "test '!AIRMASS>3': must be NAME>NUMBER"),
+        ("", "test '': must be NAME>NUMBER"),
+    ],
+)
+def test_wrong_texts(text, match):
+    with pytest.raises(InputError, match=match):
+        keyword_condition(text)
 
 
 @pytest.mark.pure

@@ -212,7 +212,7 @@ ODD = {
     "one row": np.arange(9.0).reshape(1, 9),
     "integers": np.arange(63).reshape(7, 9).astype(np.uint16),
     "truth values": np.eye(9, dtype=bool),
-    "huge": np.full((7, 9), 1e38),
+    "huge": np.full((7, 9), 1e20),
 }
 
 
