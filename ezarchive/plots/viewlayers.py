@@ -233,7 +233,9 @@ def _blocks(layer: Layer, box: tuple[float, float, float, float], largest: int, 
         kept = layer.pixels.values[y0 // own : -(-y1 // own), x0 // own : -(-x1 // own)]
         return Averaged(kept, own, (y1 - y0, x1 - x0)), x0, y0
     piece = layer.pixels[y0:y1, x0:x1]
-    return averaged(piece, step_for(piece.shape, largest) if step is None else step), x0, y0
+    step = step_for(piece.shape, largest) if step is None else step
+    # Pixels as they are keep all their digits, which means do not.
+    return averaged(piece, step) if step > 1 else Averaged(np.asarray(piece, float), 1, piece.shape), x0, y0
 
 
 def _mapping(first: Layer, layer: Layer) -> Mapping | None:

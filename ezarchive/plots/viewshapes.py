@@ -86,7 +86,7 @@ def _write(axes: Axes, path: Path, text: str, colour: Any) -> None:
 
 def _outline(region: Any, name: str, axes: Axes, wcs: Any) -> tuple[Path, bool]:
     """Return the outline of a region, and whether it is what lies outside that counts."""
-    if hasattr(region, "to_pixel") and not hasattr(region, "to_sky"):
+    if hasattr(region, "to_pixel") and hasattr(region, "contains") and not hasattr(region, "to_sky"):
         if wcs is None:
             raise InputError(f"{name}: is on the sky ({type(region).__name__}); the image must have a WCS")
         region = region.to_pixel(wcs)
