@@ -26,8 +26,10 @@ Floats = NDArray[np.float64]
 
 _MOST = 20_000_000
 """Points that a cut may have."""
+_SIDE = 256
+"""Pixels along the cut looked at in one go."""
 _AT_ONCE = 400_000
-"""Pixels looked at in one go."""
+"""Pixels that points are interpolated from, in one go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,17 +276,20 @@ def _line(
     given: Picture, way: Link | None, points: Points, settings: tuple[str, int], error: Floats | None, bad: NDArray[np.bool_] | None
 ) -> CutLine:
     x, y = (points.x, points.y) if way is None else way.forward(points.x, points.y)
-    parts = [_piece(given, x[rows], y[rows], settings, error, bad) for rows in _blocks(len(x), x.shape[1] * (settings[1] + 1) ** 2)]
+    blocks = _blocks(x, y, x.shape[1] * (settings[1] + 1) ** 2)
+    parts = [_piece(given, x[rows], y[rows], settings, error, bad) for rows in blocks]
     value, n, std, err = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     err_from = "map" if error is not None else "scatter" if np.isfinite(err).any() else ""
     kind = "self" if way is None else way.kind
     return CutLine(given.label, kind, _middle(x), _middle(y), value, err, n, std, err_from, given.unit)
 
 
-def _blocks(n: int, pixels: int) -> Iterator[slice]:
-    """Cut the rows into pieces, so that neither the work nor the rectangle of the image around them is large."""
-    rows = max(min(_AT_ONCE // pixels, 256), 1)
-    return (slice(first, first + rows) for first in range(0, n, rows))
+def _blocks(x: Floats, y: Floats, pixels: int) -> Iterator[slice]:
+    """Cut the points into pieces, so that neither the work nor the rectangle of the image around them is large."""
+    step = math.dist((x[0, 0], y[0, 0]), (x[-1, 0], y[-1, 0])) / max(len(x) - 1, 1)
+    near = _SIDE / step if step > 1 else _SIDE
+    rows = max(int(min(_AT_ONCE // pixels, near)), 1)
+    return (slice(first, first + rows) for first in range(0, len(x), rows))
 
 
 def _piece(

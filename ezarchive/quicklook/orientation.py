@@ -100,8 +100,8 @@ class Compass:
         """Return a bar of a round angle, at most that part of the view (or of the image) wide; None without a WCS."""
         if not math.isfinite(self.scale_x):
             return None
-        across = self.shape[1] if self.zoom is None else math.dist(self.zoom[0], self.zoom[3])
-        return scale_bar(self.pixel_scale, across, fraction)
+        known = self.zoom is not None and bool(np.isfinite(self.zoom).all())
+        return scale_bar(self.pixel_scale, math.dist(self.zoom[0], self.zoom[3]) if known else self.shape[1], fraction)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values; NaN is None."""

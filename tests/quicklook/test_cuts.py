@@ -14,6 +14,7 @@ from astropy.wcs import WCS
 from skimage.measure import profile_line
 
 from ezarchive.errors import InputError
+from ezarchive.images.image import Image
 from ezarchive.quicklook import cut, link, picture
 
 pytestmark = pytest.mark.pure
@@ -290,6 +291,21 @@ def test_of_a_file_only_the_pieces_are_read(tmp_path):
     found = cut(given, (10, 9), (48, 37))
     np.testing.assert_allclose(found.value, 2 * found.x + 3 * found.y, rtol=1e-6)
     assert "data" not in given.image.__dict__
+
+
+def test_wide_steps_do_not_read_the_whole_image():
+    class Counted(Image):
+        most = 0
+
+        def cut(self, rows, cols):
+            self.most = max(self.most, (rows.stop - rows.start) * (cols.stop - cols.start))
+            return super().cut(rows, cols)
+
+    data = np.add.outer(np.arange(3000.0), 2 * np.arange(2000.0))
+    given = Counted(data)
+    found = cut(given, (0, 0), (1999, 2999), 3, step=40.0)
+    np.testing.assert_allclose(found.value[1:], (found.y + 2 * found.x)[1:], atol=1e-7)
+    assert given.most < 100_000
 
 
 def test_long_cuts_go_in_pieces():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import time
 
 import numpy as np
@@ -204,6 +205,11 @@ class TestMaps:
         assert found.link_type == "wcs"
         x, y = np.random.default_rng(3).uniform(0, 999, (2, 50))
         np.testing.assert_allclose(found.forward(x, y), pixel_to_pixel(reference.wcs, other.wcs, x, y), atol=1.0)
+
+    def test_it_travels_between_processes(self):
+        found = link(image(tan()), image(tan(rotation=3)))
+        again = pickle.loads(pickle.dumps(found))
+        np.testing.assert_allclose(again.forward([3.0, -50.0], [4.0, 9.0]), found.forward([3.0, -50.0], [4.0, 9.0]), atol=1e-9)
 
     def test_json(self):
         for other in (tan(rotation=3), tan(15, 3, scale=60)):

@@ -109,6 +109,18 @@ def test_the_reference_view_on_this_image():
     assert compass(other, zoom=(40, 60, 45, 55), at="view").y == 50
 
 
+def test_a_view_beyond_the_other_sky():
+    reference, far = image(tan()), WCS(naxis=2)
+    far.wcs.ctype, far.wcs.crval, far.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [10.0, -85.0], [-0.01, 0.01]
+    through = link(reference, picture(np.zeros((50, 50)), wcs=far))
+    found = compass(picture(np.zeros((50, 50)), wcs=far), zoom=(-4e6, 4e6, -4e6, 4e6), link=through, at="view")
+    assert np.isnan(found.zoom).any()
+    assert (found.x, found.y) == (24.5, 24.5)
+    assert found.scale_bar().pixels <= 12.5
+    assert json.dumps(found.to_dict(), allow_nan=False)
+    assert 'class="zoom"' not in found.svg()
+
+
 @pytest.mark.parametrize("zoom", [None, (np.nan,) * 4, (0, np.inf, 0, 1)])
 def test_no_view(zoom):
     found = compass(image(tan()), zoom=zoom, at="view")
