@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import photutils.aperture as ap
 from astropy.table import QTable
+from regions import Regions
 
 from ezarchive.errors import EzarchiveError, InputError
 from ezarchive.quicklook.inputs import picture
@@ -207,7 +208,8 @@ def _regions(region: Any) -> tuple[list[Any], list[str], bool]:
         several = not region.isscalar
         regions = list(region) if several else [region]
     else:
-        several = not isinstance(region, (np.ndarray, Mapping, Shape)) and isinstance(region, Iterable)
+        # `Regions` can be run through, but has no __iter__.
+        several = isinstance(region, Regions) or (isinstance(region, Iterable) and not isinstance(region, (np.ndarray, Mapping, Shape)))
         regions = [part for one in (region if several else [region]) for part in _parts(one)]
     own = list(getattr(region, "labels", [])) if several else []
     labels = own if len(own) == len(regions) else [_label(one) for one in regions]

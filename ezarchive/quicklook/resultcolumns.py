@@ -123,7 +123,7 @@ def table_of(flat: Flat, columns: Any = "all") -> QTable:
         if name in SKY:
             table[shown] = SkyCoord(*(flat[axis] for axis in SKY[name]), unit="deg", frame="icrs")
         elif name == "timestamp":
-            table[shown] = Time(flat[name].astype(str), format="isot", scale="utc") if len(flat[name]) else Time(np.empty(0), format="mjd")
+            table[shown] = _times(flat[name])
         elif name in TEXTS:
             table[shown] = flat[name].astype(str)
         else:
@@ -205,12 +205,26 @@ def _common(flat: Flat, name: str) -> u.UnitBase | None:
     return _unit(text) if len(texts) == 1 and (text := texts.pop()) else None
 
 
+def _times(texts: np.ndarray) -> Time:
+    """Return moments of ISO texts, masked where they are empty."""
+    if not len(texts):
+        return Time(np.empty(0), format="mjd")
+    missing = texts == ""
+    times = Time(np.where(missing, "2000-01-01T00:00:00", texts).astype(str), format="isot", scale="utc")
+    if missing.any():
+        times[missing] = np.ma.masked
+    return times
+
+
 def _plain(column: Any, name: str) -> np.ndarray:
     if name in TEXTS:
-        texts = column.utc.isot if isinstance(column, Time) else np.ma.filled(np.ma.asarray(column).astype(object), "")
+        if isinstance(column, Time):
+            column = np.ma.array(column.utc.unmasked.isot, mask=column.mask)
+        texts = np.ma.filled(np.ma.asarray(column).astype(object), "")
         return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in texts], dtype=object)
     if isinstance(column, u.Quantity):
-        return np.array(column.to_value(UNITS[name]) if name in UNITS else column.value, float)
+        filled = column.filled(np.nan) if hasattr(column, "filled") else column
+        return np.array(filled.to_value(UNITS[name]) if name in UNITS else filled.value, float)
     values = np.ma.asarray(column)
     return np.array(values.filled(0), np.int64) if name in INTEGERS or name == "id" else np.array(values.astype(float).filled(np.nan))
 
