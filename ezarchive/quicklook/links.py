@@ -45,6 +45,8 @@ class Link:
         Nodes of the grid, and those that the WCS takes to the image and back to where they were.
     overlap, image_overlap : float
         The share of the reference's nodes that lie on the image, and of the image's on the reference; NaN without a WCS.
+    shape, image_shape : tuple of int
+        Rows and columns of both.
     reason : str
         Why it is not what was asked for, or what else is worth knowing; else empty.
     """
@@ -155,6 +157,7 @@ class Link:
         """Return all that is known of it as plain values; NaN is None."""
         made: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
         made = {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in made.items()}
+        made["shape"], made["image_shape"] = list(self.shape), list(self.image_shape)
         made["link_type"], made["bounds"] = self.link_type, None if self.bounds is None else list(self.bounds)
         for name in ("matrix", "offset"):
             value = getattr(self, name)

@@ -371,3 +371,17 @@ def test_real_frames(real_data):
     exact = pixel_to_pixel(picture(first).wcs, picture(second).wcs, x, y)
     np.testing.assert_allclose(found.forward(x, y), exact, atol=0.05)
     np.testing.assert_allclose(found.inverse(*exact), [x, y], atol=0.05)
+
+
+@pytest.mark.oracle
+def test_real_frames_of_different_skies(real_data):
+    """TPV, TAN and a galactic mosaic, far apart: an answer or a reason, no warning, NaN where there is no sky."""
+    irac, decam = real_data / "irac" / "spitzer_example_image.fits", real_data / "decam" / "DEC-OBS04a.mini.fits"
+    nircam = next((real_data / "nircam").glob("*stamp.fits"))
+    for reference, other in ((irac, nircam), (nircam, irac), (decam, irac), (irac, decam), (decam, nircam)):
+        found = link(reference, other)
+        assert found.reason
+        assert found.kind == "pixels" or (found.overlap, found.image_overlap) == (0, 0)
+        far = found.forward([0, 1e5, -1e6, 1e9], [0, 1e5, 1e6, -1e9])
+        assert np.shape(far) == (2, 4)
+        json.dumps(found.to_dict(), allow_nan=False)
