@@ -15,7 +15,7 @@ from ezarchive.errors import FrameError, InputError
 from ezarchive.quicklook.inputs import picture as as_picture
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.regionfits import fits_statements
-from ezarchive.quicklook.regionkinds import outcomes, shape_of, to_region
+from ezarchive.quicklook.regionkinds import on_sky, outcomes, shape_of, to_region
 from ezarchive.quicklook.regiontexts import Statement, crtf_statements, ds9_statements
 from ezarchive.quicklook.regionwriting import stcs, written
 
@@ -199,13 +199,18 @@ def _usable(region: Any, frame: str, picture: Picture | None) -> tuple[Any, str]
             return region, _PHYSICAL
         region = _from_physical(region, picture)
     if picture is None and isinstance(region, rg.SkyRegion):
-        return region, "" if not isinstance(region, (rg.PointSkyRegion, rg.LineSkyRegion)) else _not_area(region)
+        return region, _no_shape(region)
     (found,) = outcomes([region], picture)
     return region, str(found) if isinstance(found, InputError) else ""
 
 
-def _not_area(region: Any) -> str:
-    return f"not implemented: {type(region).__name__} has no area"
+def _no_shape(region: Any) -> str:
+    """Return why a region of the sky can be on no image."""
+    try:
+        on_sky(region)
+    except InputError as err:
+        return str(err)
+    return ""
 
 
 def _from_physical(region: Any, picture: Picture) -> Any:

@@ -17,7 +17,7 @@ PIXEL_FRAMES = ("image", "physical")
 _FRAMES = ("image", "physical", "icrs", "fk5", "j2000", "fk4", "b1950", "galactic", "ecliptic", "linear", "amplifier", "detector", "tile")
 _WORD = re.compile(r"[+-]?\s*([a-z][a-z0-9]*)", re.IGNORECASE)
 _HIDDEN = re.compile(r"#\s*(vector|ruler|compass|projection|segment|text|line|point)\s*\(", re.IGNORECASE)
-_SEPARATOR = re.compile(r";(?![^{]*\})")
+_BARE = re.compile(r"([+-]?\s*(?:box|ellipse))\s*\(([^()#]*)\)", re.IGNORECASE)
 _ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, UnboundLocalError)
 
 
@@ -34,7 +34,7 @@ def ds9_statements(text: str) -> Iterator[Statement]:
     """Yield the regions of a DS9 file."""
     everywhere: list[str] = []
     frame = "physical"
-    for statement in (part.strip() for line in text.splitlines() for part in _SEPARATOR.split(line)):
+    for statement in (part for line in text.splitlines() for part in _split(line)):
         if _HIDDEN.match(statement):
             yield _parsed(statement, statement, "ds9", everywhere, frame) if "text" in statement[:8] else _no_area(statement)
             continue
@@ -47,7 +47,7 @@ def ds9_statements(text: str) -> Iterator[Statement]:
         elif name in _FRAMES or re.fullmatch(r"wcs[a-z0]?", name):
             frame = name
         else:
-            yield _parsed(statement, statement, "ds9", everywhere, frame)
+            yield _parsed(statement, _with_angle(statement), "ds9", everywhere, frame)
 
 
 def crtf_statements(text: str) -> Iterator[Statement]:
@@ -58,6 +58,31 @@ def crtf_statements(text: str) -> Iterator[Statement]:
             everywhere.append(line)
         elif line and not line.startswith("#"):
             yield _parsed(line, line, "crtf", ["#CRTFv0", *everywhere], "image")
+
+
+def _split(line: str) -> list[str]:
+    """Return the statements of a line: between semicolons that are not part of a text, in braces or, after a #, in quotation marks."""
+    parts, closing, after = [""], "", False
+    for letter in line:
+        if closing:
+            closing = "" if letter == closing else closing
+        elif letter == "{" or (after and letter in "'\""):
+            closing = "}" if letter == "{" else letter
+        elif letter == ";":
+            parts.append("")
+            after = False
+            continue
+        after = after or letter == "#"
+        parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _with_angle(statement: str) -> str:
+    """Return a box or an ellipse that has no angle with one of 0."""
+    found = _BARE.match(statement)
+    if found is None or len(re.split(r"[\s,]+", found[2].strip())) != 4:
+        return statement
+    return f"{found[1]}({found[2]}, 0){statement[found.end() :]}"
 
 
 def _no_area(text: str) -> Statement:

@@ -54,9 +54,13 @@ class SkyOutline:
 
 @dataclass(frozen=True)
 class SkyPolygon:
-    """A polygon of positions (ra, dec); its sides are straight on the pixels."""
+    """A polygon of positions (ra, dec), three or more; its sides are straight on the pixels."""
 
     vertices: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.vertices) < 3:
+            raise InputError(f"vertices: must be three positions or more, found {len(self.vertices)}")
 
 
 @dataclass(frozen=True)
