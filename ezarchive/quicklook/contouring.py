@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
@@ -71,7 +71,7 @@ class Contours:
     label: str = ""
     unit: str = ""
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Contour]:
         return iter(self.lines)
 
     def __len__(self) -> int:

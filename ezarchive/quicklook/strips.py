@@ -73,7 +73,7 @@ class Strips:
         return found[np.isfinite(found)]
 
     def _thinned(self, step: int) -> Iterator[tuple[int, Pixels]]:
-        for y in range(min(step // 2, self.shape[0] - 1), self.shape[0], step):
+        for y in range(max(0, min(step // 2, self.shape[0] - 1)), self.shape[0], step):
             yield y, self._rows(slice(y, y + 1))
 
     def _rows(self, rows: slice) -> Pixels:

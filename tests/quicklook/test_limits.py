@@ -14,6 +14,7 @@ from astropy.visualization import ZScaleInterval
 from photutils.datasets import make_100gaussians_image
 
 from ezarchive.errors import InputError
+from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.limits import PRESETS, Limits, display_limits
 from ezarchive.quicklook.stretches import rendered
 
@@ -234,6 +235,18 @@ def test_what_is_no_image():
 
 def test_limits_as_json():
     assert Limits(0.0, 1.0).to_dict() == {"low": 0.0, "high": 1.0, "preset": "custom", "n": None}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("pattern", ["irac/spitzer*.fits", "nircam/*stamp.fits", "decam/*04a.mini.fits"])
+def test_real_frames(real_data, pattern):
+    """A frame with a few NaN, a drizzled one, and integers."""
+    (path,) = real_data.glob(pattern)
+    data = picture(path).data
+    for percent in (99.5, 99, 95, 90):
+        assert tuple(display_limits(path, percent)) == sorted_out(data, percent)
+    expected = ZScaleInterval().get_limits(np.asarray(data, np.float64))
+    assert tuple(display_limits(path, "zscale")) == pytest.approx(tuple(map(float, expected)), rel=1e-9)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 from astropy import visualization
 
 from ezarchive.errors import InputError
+from ezarchive.plots.rendering import Rendering
 from ezarchive.quicklook.limits import display_limits
 from ezarchive.quicklook.stretches import STRETCHES, checked_limits, contrast_bias, drag_contrast_bias, rendered, stretch, unrendered
 
@@ -109,6 +110,18 @@ def test_limits_then_contrast_and_bias_then_stretch(name):
     ours = unrendered(expected, (10.0, 110.0), name, contrast=1.7, bias=0.4)
     inside = (expected > 1e-3) & (expected < 1.0)
     np.testing.assert_allclose(ours[inside], data[inside], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", STRETCHES)
+@pytest.mark.parametrize(("contrast", "bias"), [(1.0, 0.5), (2.3, 0.1), (0.4, 0.9)])
+def test_figures_show_the_same_shades(name, contrast, bias):
+    data = np.linspace(-3.0, 12.0, 500)
+    drawn = Rendering(-1.0, 9.5, name, contrast, bias)
+    np.testing.assert_allclose(drawn.index(data), rendered(data, (-1.0, 9.5), name, contrast=contrast, bias=bias), atol=2.0**-24)
+    shades = np.linspace(0.0, 1.0, 50)
+    np.testing.assert_allclose(
+        drawn.value(shades), unrendered(shades, (-1.0, 9.5), name, contrast=contrast, bias=bias), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_the_order_matters():
