@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ezarchive.cli import (  # noqa: F401  the commands register themselves
     anchor,
+    apertures,
     associate,
     calibrate,
     columns,
@@ -13,6 +14,7 @@ from ezarchive.cli import (  # noqa: F401  the commands register themselves
     forced,
     imagefits,
     lightcurve,
+    look,
     pictures,
     sql,
     variability,

@@ -49,6 +49,7 @@ def one_aperture(
     *,
     background: Any = 0.0,
     background_method: str = "median",
+    background_mask: Any = None,
     error: Any = None,
     mask: Any = None,
     label: str | None = None,
@@ -69,7 +70,9 @@ def one_aperture(
     shape = shape_of(region, shown)
     bad, errors = bad_pixels(shown, mask), errors_of(shown, error)
     good = None if bad is None else ~bad
-    levels = background_levels(shown, background, [shape], method=background_method, good=good)
+    without = bad_pixels(shown, background_mask, name="background_mask", own=False)
+    free = good if without is None else ~without if good is None else good & ~without
+    levels = background_levels(shown, background, [shape], method=background_method, good=free)
     if levels.reason[0]:
         raise InputError(levels.reason[0])
     return OneAperture(shown, shape, float(levels.level[0]), float(levels.error[0]), good, None if errors is None else errors**2)

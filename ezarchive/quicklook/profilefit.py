@@ -333,5 +333,5 @@ def _derive(model: str, values: dict[str, float], errors: dict[str, float], cova
     gamma = values["fwhm"] / (2.0 * math.sqrt(power - 1.0))
     slopes = {"fwhm": gamma / values["fwhm"], "beta": gamma * power * math.log(2.0) / (2.0 * beta**2 * (power - 1.0))}
     slope = np.array([slopes.get(name, 0.0) for name in free])
-    values["gamma"] = gamma
-    errors["gamma"] = math.nan if math.isnan(errors["fwhm"] + errors["beta"]) else float(np.sqrt(slope @ covariance @ slope))
+    known = math.isfinite(errors["fwhm"] + errors["beta"])
+    values["gamma"], errors["gamma"] = gamma, float(np.sqrt(slope @ covariance @ slope)) if known else errors["fwhm"] + errors["beta"]

@@ -138,6 +138,7 @@ def radial_profile(  # noqa: PLR0913  those of the aperture's photometry
     center: Any = "aperture",
     background: Any = 0.0,
     background_method: str = "median",
+    background_mask: Any = None,
     step: float = 1.0,
     max_radius: float | None = None,
     rings: str = "circular",
@@ -162,7 +163,7 @@ def radial_profile(  # noqa: PLR0913  those of the aperture's photometry
         Of the rings: the region's centre, the centre of mass of what it holds (background taken off), or pixels.
     background : float, Quantity, Annulus or region
         As of `aperture_photometry`; taken off every pixel.
-    background_method : str
+    background_method, background_mask : optional
         As of `aperture_photometry`.
     step : float
         Width of a ring, pixels. The first one begins at 0, and `radius` is the middle: 0.5, 1.5, ...
@@ -195,7 +196,8 @@ def radial_profile(  # noqa: PLR0913  those of the aperture's photometry
     if rings not in RINGS:
         raise InputError(f"rings={rings!r}: must be one of {', '.join(RINGS)}")
     options = {"error": error, "mask": mask, "label": label, "wcs": wcs, "unit": unit, "header": header}
-    one = one_aperture(image, region, background=background, background_method=background_method, **options)
+    level = {"background": background, "background_method": background_method, "background_mask": background_mask}
+    one = one_aperture(image, region, **level, **options)
     place, kind = _center(one, center)
     grid = _grid(one.shape, place, number(step, "step", positive=True), max_radius, rings)
     pixels, x, y = _pixels(one, grid, clip)

@@ -28,3 +28,11 @@ def test_plain():
 def test_no_background():
     with pytest.raises(InputError, match="background: the annulus holds no finite pixel"):
         one_aperture(np.ones((9, 9)), Circle(4, 4, 2), background=Annulus(20, 2))
+
+
+def test_other_sources_are_left_out_of_the_background():
+    image, mask = np.ones((21, 21)), np.zeros((21, 21), bool)
+    image[10, 15], mask[10, 15] = 500.0, True
+    options = {"background": Annulus(4, 3), "background_method": "mean"}
+    assert one_aperture(image, Circle(10, 10, 3), **options).level > 1
+    assert one_aperture(image, Circle(10, 10, 3), background_mask=mask, **options).level == 1
