@@ -11,14 +11,13 @@ import regions as rg
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import QTable
 from astropy.wcs import WCS
 
 from ezarchive.errors import FrameError, InputError
 from ezarchive.quicklook.inputs import picture
-from ezarchive.quicklook.regionfiles import parse_regions, read_regions, stcs, write_regions
+from ezarchive.quicklook.regionfiles import parse_regions, read_regions, write_regions
 from ezarchive.quicklook.regionkinds import shapes_of
-from ezarchive.quicklook.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle
+from ezarchive.quicklook.shapes import Annulus, Circle, Ellipse, Polygon, Rectangle
 
 pytestmark = pytest.mark.pure
 
@@ -96,49 +95,6 @@ def test_to_dict_is_json():
     assert values["failures"][1]["reason"] == "not implemented: PointPixelRegion has no area"
 
 
-VARIANTS = """image
-circle 100 100 10
-CIRCLE(100 100 10) # color=red text='a;b'
-box(10,20,5,4)
-ellipse(10,20,5,4) # text="c;d"; +circle(1,2,3) # text={e;f}
-# composite(10,10,0) || composite=1 color=red
-circle(1,2,3) || # color=red
-FK5; circle(12:34:56.7,-12:34:56,1.5')
-circle(12h34m56.7s,-12d34m56s,1.5d)
-icrs
-circle(188.7d,-12.5d,10")
-"""
-
-
-def test_the_many_ways_to_write_a_line():
-    found = parse_regions(VARIANTS.replace("\n", "\r\n"))
-    assert not found.failures
-    assert found.labels == ("", "a;b", "", "c;d", "e;f", "", "", "", "")
-    shapes = shapes_of(found[:6])
-    assert shapes[:4] == [Circle(99, 99, 10), Circle(99, 99, 10), Rectangle(9, 19, 5, 4), Ellipse(9, 19, 5, 4)]
-    assert shapes[5] == Circle(0, 1, 3)
-    assert found[6].center.ra.deg == pytest.approx(188.73625)
-    assert found[7].radius == 1.5 * u.deg
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("fk5; circle(188.7,-12.5,10p)", "Cannot parse sky region angle parameter"),
-        ("wcsa; circle(1,2,3)", "is not supported by the regions package"),
-        ("icrs; polygon(1,2,3,4)", "vertices: must be three positions or more, found 2"),
-        ("icrs; line(1,2,3,4)", "not implemented: LineSkyRegion has no area"),
-        ("image; box(1,2,0,4,0)", "strictly positive"),
-        ("image; polygon(1,1,5,5,5,1,1,5)", "vertices: must enclose an area, found none"),
-        ("image; polygon(1,1,5,5,5,1,1,6)", "vertices: sides must not cross"),
-    ],
-)
-def test_lines_that_fail_say_why(text, reason):
-    found = parse_regions(text)
-    assert not found.regions
-    assert reason in found.failures[0].reason
-
-
 def test_without_a_system_a_file_is_physical_as_in_ds9():
     header = fits.Header({"LTV1": -100.0, "LTV2": -50.0, "LTM1_1": 0.5, "LTM2_2": 0.5})
     binned = picture(np.zeros((100, 120)), header=header)
@@ -189,25 +145,6 @@ def test_the_sky_in_fits_needs_a_wcs(tmp_path):
     assert back.radius == pytest.approx(10, rel=1e-6)
 
 
-def test_texts_colours_and_signs_are_kept(tmp_path):
-    star = rg.CirclePixelRegion(rg.PixCoord(10, 20), 3, meta={"text": "a star"}, visual={"color": "red"})
-    out = rg.CirclePixelRegion(rg.PixCoord(30, 20), 3, meta={"include": False})
-    for suffix in (".reg", ".crtf", ".fits"):
-        found = read_regions(write_regions(tmp_path / f"a{suffix}", [star, out]))
-        assert found.labels == (("a star",) if suffix != ".fits" else ("",))
-        assert [one.center.xy for one in found.excluded] == [(30, 20)]
-    assert star.meta == {"text": "a star"}
-    text = (tmp_path / "a.reg").read_text()
-    assert "image; circle(11.0000000000,21.0000000000,3.0000000000) # text={a star} color=red" in text
-    assert "image; -circle(31.0000000000,21.0000000000,3.0000000000)\n" in text
-
-
-def test_the_same_bytes_twice(tmp_path):
-    for suffix in (".reg", ".crtf", ".fits"):
-        one, two = write_regions(tmp_path / f"a{suffix}", SHAPES), write_regions(tmp_path / f"b{suffix}", SHAPES)
-        assert one.read_bytes() == two.read_bytes()
-
-
 def test_compressed_and_found_by_its_bytes(tmp_path):
     (tmp_path / "a.reg.gz").write_bytes(gzip.compress(b"image\ncircle(2,3,4)\n"))
     assert read_regions(tmp_path / "a.reg.gz")[0].center.xy == (1, 2)
@@ -216,63 +153,6 @@ def test_compressed_and_found_by_its_bytes(tmp_path):
     path = write_regions(tmp_path / "a.fits", SHAPES[:1])
     path.rename(tmp_path / "other")
     assert len(read_regions(tmp_path / "other")) == 1
-
-
-def test_crtf_line_by_line():
-    text = "#CRTFv0\nglobal coord=ICRS, color=blue\n# a comment\ncircle[[10h0m0s, -3d0m0s], 3arcsec], label='a'\n"
-    text += "symbol[[150deg, -3deg], .]\nellipse[[10pix, 20pix], [3pix, 2pix], 30deg], coord=image\n"
-    text += "nonsense[[1deg, 2deg]]\ncircle[[1deg, 2deg], 5]\n"
-    found = parse_regions(text, format="crtf")
-    assert found.labels == ("a", "")
-    assert found[0].center.ra.deg == pytest.approx(150)
-    (ellipse,) = shapes_of(found[1])
-    assert (ellipse.a, ellipse.b, ellipse.theta) == (2, 3, 30)
-    assert [one.reason.split(":")[0] for one in found.failures] == ["not implemented", "it cannot be understood", "it cannot be understood"]
-
-
-def test_fits_counts_pixels_from_one(tmp_path):
-    """A table as the standard has it: the first pixel is (1, 1)."""
-    columns = [
-        fits.Column("X", "1D", array=[1.0, 5.0]), fits.Column("Y", "1D", array=[2.0, 6.0]),
-        fits.Column("SHAPE", "16A", array=["circle", "!circle"]),
-        fits.Column("R", "1D", array=[3.0, 1.0]), fits.Column("ROTANG", "1D", array=[0.0, 0.0]),
-    ]  # fmt: skip
-    fits.BinTableHDU.from_columns(columns, name="REGION").writeto(tmp_path / "a.fits")
-    found = read_regions(tmp_path / "a.fits")
-    assert found[0].center.xy == (0, 1)
-    assert found.excluded[0].center.xy == (4, 5)
-
-
-def test_fits_of_the_package_counts_from_zero(tmp_path):
-    rg.Regions([rg.CirclePixelRegion(rg.PixCoord(10, 20), 3)]).write(tmp_path / "a.fits", format="fits")
-    assert read_regions(tmp_path / "a.fits")[0].center.xy == (10, 20)
-
-
-def test_fits_polygons_of_unequal_length_keep_their_corners(tmp_path):
-    """The package pads rows with zeros and reads them as corners."""
-    rg.Regions(
-        [rg.PolygonPixelRegion(rg.PixCoord([1.0, 5, 3], [1.0, 1, 4])), rg.PolygonPixelRegion(rg.PixCoord([1.0, 5, 6, 3], [1.0, 1, 3, 4]))]
-    ).write(tmp_path / "a.fits", format="fits")
-    assert [len(one.vertices.x) for one in read_regions(tmp_path / "a.fits")] == [3, 4]
-
-
-def test_fits_rows_that_fail(tmp_path):
-    table = QTable(
-        {
-            "X": [1.0, 2.0, 3.0],
-            "Y": [1.0, 2.0, 3.0],
-            "SHAPE": ["pie", "heart", "elliptannulus"],
-            "R": np.ones((3, 4)),
-            "ROTANG": np.zeros(3),
-        }
-    )
-    fits.BinTableHDU(table, name="REGION").writeto(tmp_path / "a.fits")
-    found = read_regions(tmp_path / "a.fits")
-    assert not found.regions
-    assert [one.region for one in found.failures] == ["pie", "heart", "elliptannulus"]
-    assert "is not supported" in found.failures[0].reason
-    assert "is not a valid FITS region shape" in found.failures[1].reason
-    assert "written in several ways" in found.failures[2].reason
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -295,51 +175,3 @@ def test_an_empty_file(tmp_path):
     assert found.message == "Loaded 0 of 0 regions"
     for suffix in (".reg", ".crtf"):
         assert read_regions(write_regions(tmp_path / f"a{suffix}", [])).total == 0
-
-
-def test_nothing_is_written_if_one_has_no_form(tmp_path):
-    for suffix, shape, message in (
-        (".reg", Combined("or", (Circle(1, 1, 1), Circle(2, 2, 1))), "regions: 1, CompoundPixelRegion, has no form in a DS9 file"),
-        (".crtf", Annulus(Ellipse(1, 1, 1, 1), Ellipse(1, 1, 3, 2)), "regions: 1, EllipseAnnulusPixelRegion, has no form in a CRTF file"),
-        (".fits", Annulus(Ellipse(1, 1, 1, 1), Ellipse(1, 1, 3, 2)), "regions: 1, EllipseAnnulusPixelRegion, has no form in a FITS table"),
-        (".reg", Raster(np.ones((2, 2), bool)), "shape: there is no region for a mask of pixels"),
-    ):
-        with pytest.raises(InputError, match=message):
-            write_regions(tmp_path / f"a{suffix}", [Circle(1, 1, 1), shape])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_writing_is_careful(tmp_path):
-    path = write_regions(tmp_path / "a.reg", SHAPES)
-    with pytest.raises(InputError, match="it exists; say overwrite=True to replace it"):
-        write_regions(path, SHAPES)
-    assert len(read_regions(write_regions(path, SHAPES[:1], overwrite=True))) == 1
-    with pytest.raises(InputError, match="format=None: must be ds9, crtf or fits, or said by the suffix of a.txt"):
-        write_regions(tmp_path / "a.txt", SHAPES)
-    assert len(read_regions(write_regions(tmp_path / "a.txt", SHAPES, format="ds9"))) == 6
-
-
-def test_stcs():
-    c = SkyCoord(30.0, -40.0, unit="deg")
-    circle = rg.CircleSkyRegion(c, 3.6 * u.arcsec)
-    assert stcs(circle) == "Circle ICRS 30.0000000000 -40.0000000000 0.001000000000"
-    ellipse = rg.EllipseSkyRegion(c, 7.2 * u.arcsec, 3.6 * u.arcsec, 120 * u.deg)
-    assert stcs([ellipse]) == "Ellipse ICRS 30.0000000000 -40.0000000000 0.001000000000 0.000500000000 30.00000000"
-    ring = rg.CircleAnnulusSkyRegion(c, 1.8 * u.arcsec, 3.6 * u.arcsec)
-    assert stcs(ring).startswith("Difference ICRS (Circle 30.0000000000 -40.0000000000 0.001000000000 Circle 30.0")
-    assert stcs(circle | ellipse).startswith("Union ICRS (Circle 30.0")
-    assert stcs(circle & ellipse).startswith("Intersection ICRS (Circle 30.0")
-    assert stcs(circle ^ ellipse).startswith("Difference ICRS (Union (Circle 30.0")
-    box = stcs(rg.RectangleSkyRegion(c, 7.2 * u.arcsec, 3.6 * u.arcsec, 90 * u.deg))
-    words = box.split()
-    assert words[:2] == ["Polygon", "ICRS"]
-    corners = SkyCoord(np.array(words[2::2], float), np.array(words[3::2], float), unit="deg")
-    assert c.separation(corners).arcsec == pytest.approx(np.hypot(3.6, 1.8), rel=1e-4)
-    assert np.ptp(corners.dec.arcsec) == pytest.approx(7.2, rel=1e-4)
-    lines = stcs([Circle(49, 59, 10), Combined("and", (Circle(49, 59, 10), Inverted(Circle(49, 59, 5))))], IMAGE).split("\n")
-    assert lines[0] == "Circle ICRS 30.0000000000 -40.0000000000 0.000833333333"
-    assert lines[1].endswith("Not (Circle 30.0000000000 -40.0000000000 0.000416666667))")
-    with pytest.raises(InputError, match="image: must have a WCS to bring regions of pixels to the sky"):
-        stcs(Circle(1, 1, 1))
-    with pytest.raises(InputError, match="a mask of pixels has no outline on the sky"):
-        stcs(Raster(np.ones((2, 2), bool)), IMAGE)

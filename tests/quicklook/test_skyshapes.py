@@ -13,8 +13,8 @@ from ezarchive import sky
 from ezarchive.errors import InputError
 from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.regionkinds import shape_of
-from ezarchive.quicklook.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle
-from ezarchive.quicklook.skyback import on_other, to_sky_shape
+from ezarchive.quicklook.shapes import Circle, Combined, Ellipse, Inverted, Polygon, Rectangle
+from ezarchive.quicklook.skyback import to_sky_shape
 from ezarchive.quicklook.skyshapes import SkyCombined, SkyInverted, SkyOutline, SkyPolygon, leaves, local_jacobian, project
 
 RA, DEC = 30.0005, -40.0004
@@ -170,51 +170,3 @@ def test_trees():
     (crossed,) = project([SkyInverted(SkyPolygon(((30.0, -40.0), (30.001, -40.001), (30.001, -40.0), (30.0, -40.0015))))], wcs_of(SQUARE))
     assert isinstance(crossed, InputError)
     assert project([], wcs_of(SQUARE)) == []
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize(
-    "shape",
-    [
-        Circle(40, 50, 6),
-        Ellipse(40, 50, 6, 3, 20),
-        Rectangle(40, 50, 6, 3, 0),
-        Annulus(Circle(40, 50, 3), Circle(40, 50, 6)),
-        Polygon([(40, 50), (46, 50), (41, 57)]),
-        Combined("and", (Circle(40, 50, 6), Inverted(Circle(42, 50, 2)))),
-    ],
-    ids=lambda one: one.kind,
-)
-@pytest.mark.parametrize("matrix", [SQUARE, OBLONG, SKEW], ids=["square", "oblong", "skew"])
-def test_to_another_image_and_back(shape, matrix):
-    one, other = picture(np.zeros((100, 120)), wcs=wcs_of(SQUARE)), picture(np.zeros((100, 120)), wcs=wcs_of(matrix))
-    there = on_other(shape, one, other)
-    back = on_other(there, other, one)
-    x, y = np.meshgrid(np.linspace(30.03, 49.9, 160), np.linspace(40.02, 59.93, 160))
-    assert (back.contains(x, y) != shape.contains(x, y)).mean() < 2e-3
-    px, py = other.wcs.world_to_pixel(one.wcs.pixel_to_world(x, y))
-    assert (there.contains(px, py) != shape.contains(x, y)).mean() < 2e-3
-
-
-@pytest.mark.pure
-def test_a_mask_on_another_image_is_the_pixels_whose_centres_are_in_it():
-    one, other = picture(np.zeros((100, 120)), wcs=wcs_of(SQUARE)), picture(np.zeros((100, 120)), wcs=wcs_of(OBLONG), label="b")
-    mask = np.zeros((100, 120), bool)
-    mask[50:60, 40:60] = True
-    found = on_other(Raster(mask), one, other)
-    assert found.area == 10 * 10
-    with pytest.raises(InputError, match="mask: must have a pixel on b, found none"):
-        on_other(Raster(mask, 5000, 0), one, other)
-    with pytest.raises(InputError, match="image: must have a WCS to bring a region from one image to another"):
-        on_other(Circle(1, 1, 1), picture(np.zeros((5, 5))), one)
-    with pytest.raises(InputError, match="shape: a mask of pixels has no outline on the sky"):
-        to_sky_shape(Raster(mask), one.wcs)
-
-
-@pytest.mark.pure
-def test_no_sky_no_shape():
-    short = Common(wcs_of(SQUARE), reach=20)
-    with pytest.raises(InputError, match=r"shape: the WCS must have a sky at its centre \(40, 50\)"):
-        to_sky_shape(Circle(40, 50, 6), short)
-    with pytest.raises(InputError, match="shape: the WCS must have a sky at all its corners"):
-        to_sky_shape(Polygon([(10, 10), (30, 10), (10, 30)]), short)
