@@ -102,7 +102,8 @@ def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions a
     sum_raw / counts_factor, ``aperture_sum_mag`` = -2.5 log10(sum_raw / flux_scaling), ``sum_mag`` = -2.5 log10(sum / flux_scaling),
     ``ab_mag`` = -2.5 log10(sum / 3631 Jy). Statistics are of the pixels whose centres lie in the aperture, without weights. ``sum_err``
     squared is the sum of w error^2 where errors are given; else std^2 area for a measured background, and ``counts_factor`` times the sum;
-    a measured background adds area^2 std^2 / n. ``err_source`` says what is in it.
+    a measured background adds area^2 std^2 / n, as of a mean: a median of normal noise has pi / 2 times that. ``err_source`` says what is
+    in it.
 
     Examples
     --------
@@ -147,10 +148,17 @@ def _one_image(
         flat = empty(len(regions))
         for k in range(len(regions)):
             fail(flat, k, str(err))
-        path = os.fspath(image) if isinstance(image, (str, os.PathLike)) else ""
-        flat["data_label"][:], flat["file"][:] = settings["label"] or path, path and os.path.abspath(path)  # noqa: PTH100  may name an HDU
+        _name(flat, image, settings["label"])
     flat["subset_label"][:] = labels
     return flat
+
+
+def _name(flat: Flat, image: Any, label: str | None) -> None:
+    """Name the image that could not be measured, as well as it is known."""
+    path = image if isinstance(image, (str, os.PathLike)) else getattr(image, "path", None)
+    text = "" if path is None else os.fspath(path)
+    flat["data_label"][:] = label or text
+    flat["file"][:], flat["hdu"][:] = text and os.fspath(Path(text).absolute()), getattr(image, "hdu", 0)
 
 
 def _rows(source: Picture, regions: Sequence[Any], options: Options, *, batch: bool) -> Flat:
