@@ -11,6 +11,7 @@ from astropy.table import QTable
 from ezarchive import quicklook as look
 from ezarchive.errors import EzarchiveError, InputError, near_misses
 from ezarchive.quicklook.linkedimages import LinkedImages
+from ezarchive.quicklook.plotoptions import PlotOptions, mixed
 
 if TYPE_CHECKING:
     from ezarchive.quicklook.centroids import Recentered
@@ -79,11 +80,17 @@ class QuickLook(LinkedImages):
 
     def __init__(self) -> None:
         super().__init__()
+        self._plot_options: dict[str, PlotOptions] = {}
         self.subsets: Subsets = look.Subsets()
         self.results: PhotometryResults = look.PhotometryResults()
 
     def __repr__(self) -> str:
         return f"QuickLook({len(self._pictures)} images, {len(self.subsets)} subsets, {len(self.results)} rows of photometry)"
+
+    def remove(self, label: str) -> None:
+        """Take an image out of the session; subsets and results stay. Without the reference the next image is it."""
+        super().remove(label)
+        self._plot_options.pop(label, None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return images, subsets and rows of photometry as plain values for JSON."""
@@ -95,6 +102,7 @@ class QuickLook(LinkedImages):
                 "path": None if one.path is None else str(one.path),
                 "has_wcs": one.wcs is not None,
                 "link_type": self.link_type(label),
+                "plot_options": self.plot_options(label).to_dict(),
             }
             for label, one in self._pictures.items()
         ]
@@ -140,6 +148,38 @@ class QuickLook(LinkedImages):
         """Return what a read-out says of a pixel: `ezarchive.quicklook.cursor`; with `linked` it is one of the reference."""
         return look.cursor(self.picture(label), x, y, link=self._way(label, linked))
 
+    # ------------------------------------------------------------------ how images are shown
+
+    def plot_options(self, label: str) -> PlotOptions:
+        """Return how an image is shown."""
+        self.picture(label)
+        return self._plot_options.get(label, PlotOptions())
+
+    def set_plot_options(self, label: Labels, **values: Any) -> None:
+        """Change how images are shown.
+
+        Parameters
+        ----------
+        label : str or list of str
+        **values
+            Of `ezarchive.quicklook.PlotOptions`; and ``v_min``, ``v_max``.
+
+        Raises
+        ------
+        InputError
+            If one is wrong; then nothing is changed.
+        """
+        made = {}
+        for one in [label] if isinstance(label, str) else label:
+            now = self.plot_options(one)
+            edges = "v_min" in values or "v_max" in values
+            made[one] = now.changed(**values, **({"limits": now.limits_of(self.picture(one))} if edges else {}))
+        self._plot_options |= made
+
+    def mixed_plot_options(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """Return the names of the settings in which images differ."""
+        return mixed(self.plot_options(label) for label in labels)
+
     # ------------------------------------------------------------------ lines
 
     def line_profiles(
@@ -160,6 +200,10 @@ class QuickLook(LinkedImages):
     def add_subset(self, region: Any, label: str | None = None, **options: Any) -> Subset:
         """Make a subset on the pixels of an image, by default the reference: ``subsets.add``."""
         return self.subsets.add(region, self._home(label), **options)
+
+    def shape(self, subset: Any, label: str) -> Shape:
+        """Return a subset or region as a shape on the pixels of an image, where the links of the session put it."""
+        return look.shape_of(self._shape(subset, label), self.picture(label))
 
     def load_regions(self, regions: Any, label: str | None = None, **options: Any) -> LoadReport:
         """Make a subset of each region of a file or list, on an image, by default the reference: ``subsets.load``."""

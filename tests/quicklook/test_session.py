@@ -105,6 +105,13 @@ class TestSubsets:
         subset = session.subsets.add(Circle(40, 30, 12))
         assert session.aperture_photometry(B, subset)["xcenter"][0].value == pytest.approx(43, abs=1e-6)
 
+    def test_shapes(self, session):
+        session.add_subset(Circle(40, 30, 5))
+        assert session.shape("Subset 1", B) == Circle(40, 30, 5)
+        session.link_data("wcs")
+        assert session.shape("Subset 1", B).center == pytest.approx((43, 30), abs=1e-6)
+        assert session.shape(CirclePixelRegion(PixCoord(1, 2), 3), A) == Circle(1, 2, 3)
+
     def test_files(self, session, tmp_path):
         (tmp_path / "r.reg").write_text("image\ncircle(41,31,5)\npoint(3,3)\n")
         report = session.load_regions(tmp_path / "r.reg")
@@ -204,6 +211,27 @@ class TestPhotometry:
             assert float(table["background"][0]) == pytest.approx(level, rel=1e-12)
 
 
+@pytest.mark.pure
+class TestPlotOptions:
+    def test_of_one_and_of_several(self, session):
+        assert session.plot_options(A) == look.PlotOptions()
+        session.set_plot_options(A, stretch="log", v_max=5.0)
+        low, high = session.plot_options(A).percentile
+        assert (low, high) == (session.display_limits(A).low, 5.0)
+        assert session.mixed_plot_options([A, B]) == ("stretch", "percentile")
+        session.set_plot_options([A, B], stretch="sqrt", percentile=99)
+        assert session.mixed_plot_options([A, B]) == ()
+        assert session.plot_options(C).stretch == "linear"
+
+    def test_nothing_changes_if_one_is_wrong(self, session):
+        with pytest.raises(InputError, match="Invalid stretch"):
+            session.set_plot_options([A, B], stretch="cubic")
+        with pytest.raises(InputError, match="data label 'x'"):
+            session.set_plot_options([A, "x"], contrast=2)
+        assert session.mixed_plot_options(session.data_labels) == ()
+        assert session.plot_options(A) == look.PlotOptions()
+
+
 ODD = {
     "one pixel": np.ones((1, 1)),
     "one NaN": np.full((1, 1), np.nan),
@@ -212,7 +240,7 @@ ODD = {
     "one row": np.arange(9.0).reshape(1, 9),
     "integers": np.arange(63).reshape(7, 9).astype(np.uint16),
     "truth values": np.eye(9, dtype=bool),
-    "huge": np.full((7, 9), 1e20),
+    "huge": 1e30 * np.arange(63.0).reshape(7, 9),
 }
 
 
