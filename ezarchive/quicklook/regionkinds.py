@@ -98,6 +98,8 @@ def outcomes(regions: Any, picture: Any = None) -> list[Shape | InputError]:
 
 def listed(regions: Any) -> list[Any]:
     """Return regions as a list: one, or what an iterable of them holds."""
+    if isinstance(regions, rg.Regions):
+        return list(regions)  # it can be run through, but has no __iter__
     if isinstance(regions, (Shape, rg.Region, ap.Aperture, np.ndarray, dict, *_SKY_SHAPES)) or not isinstance(regions, Iterable):
         return [regions]
     return list(regions)

@@ -117,6 +117,14 @@ def test_an_aperture_of_many_positions_is_many_shapes():
 
 
 @pytest.mark.pure
+def test_lists_of_any_kind():
+    regions = [PIXEL[0][0], PIXEL[1][0]]
+    want = [PIXEL[0][1], PIXEL[1][1]]
+    assert shapes_of(rg.Regions(regions)) == shapes_of(tuple(regions)) == shapes_of(iter(regions)) == want
+    assert shapes_of([]) == []
+
+
+@pytest.mark.pure
 def test_masks_are_those_of_the_image():
     mask = np.zeros((100, 120), bool)
     mask[3:5, 7:10] = True
