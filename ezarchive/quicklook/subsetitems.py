@@ -122,7 +122,8 @@ class Subset:
 
     def to_dict(self) -> dict[str, Any]:
         """Return numbers and words only."""
-        return {"label": self.label, "shape": self.shape.to_dict(), "image": self.image, "logic": self.logic}
+        plain = {"label": self.label, "shape": self.shape.to_dict(), "image": self.image, "logic": self.logic}
+        return plain | {"on_sky": self.sky is not None}
 
 
 @dataclass(frozen=True)

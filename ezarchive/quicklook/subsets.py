@@ -16,7 +16,7 @@ from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.regionfiles import Failure, read_regions, write_regions
 from ezarchive.quicklook.regionkinds import listed, outcomes
 from ezarchive.quicklook.shapes import Shape, shape_from_dict
-from ezarchive.quicklook.skyback import on_other
+from ezarchive.quicklook.skyback import on_other, to_sky_shape
 from ezarchive.quicklook.subsetitems import MODES, LoadReport, Subset, joined, reason_against, sky_again, sky_joined, subset_of
 from ezarchive.quicklook.subsetvalues import is_static, leaves_of, with_leaf, with_values
 
@@ -240,7 +240,10 @@ class Subsets(Mapping[str, Subset]):
         made = cls()
         for one in values["subsets"]:
             picture = (pictures or {}).get(one["image"])
-            made._kept(Subset("", shape_from_dict(one["shape"]), None, one["image"], picture), one["label"])
+            found = Subset("", shape_from_dict(one["shape"]), None, one["image"], picture)
+            if one.get("on_sky") and picture is not None and picture.wcs is not None:
+                found = replace(found, sky=to_sky_shape(found.shape, picture.wcs))
+            made._kept(found, one["label"])
         return made
 
     def _kept(self, subset: Subset, label: str | None) -> Subset:

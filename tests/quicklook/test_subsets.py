@@ -280,4 +280,9 @@ def test_dict_and_back(image):
     assert back.labels == subsets.labels
     assert [one.shape for one in back.values()] == [one.shape for one in subsets.values()]
     assert back["Subset 1"].picture is image
+    assert back["Subset 1"].sky is None
+    subsets.add(rg.CircleSkyRegion(PLACE, 3 * u.arcsec), image, label="s")
+    again = Subsets.from_dict(json.loads(json.dumps(subsets.to_dict())), {"one": image})["s"].sky
+    assert (again.ra, again.dec, *again.lengths) == pytest.approx((PLACE.ra.deg, PLACE.dec.deg, 3.0), rel=1e-9)
+    assert Subsets.from_dict(subsets.to_dict())["s"].sky is None
     assert back.add(Circle(1, 1, 1)).label == "Subset 2"
