@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import NDData, VarianceUncertainty
+from astropy.nddata import NDData, UnknownUncertainty, VarianceUncertainty
 
 from ezarchive.errors import InputError
 from ezarchive.images.image import Image
+from ezarchive.images.pixelmap import checked_array
 from ezarchive.quicklook.loading import label_of, load_one
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.skywcs import checked_wcs
@@ -73,7 +74,7 @@ def _made(image: Any, name: str) -> Picture:
     if isinstance(image, NDData):
         return _from_nddata(image, name)
     if isinstance(image, u.Quantity):
-        return Picture(Image(image.value), name, unit=image.unit)
+        return Picture(Image(checked_array(image.value, name)), name, unit=image.unit)
     if isinstance(image, np.ndarray):
         return _from_array(image, name)
     raise InputError(f"{name}: must be a path, an Image, an NDData or a 2-D array, found {type(image).__name__}")
@@ -81,18 +82,33 @@ def _made(image: Any, name: str) -> Picture:
 
 def _from_array(array: np.ndarray, name: str) -> Picture:
     mask = np.ma.getmaskarray(array) if np.ma.isMaskedArray(array) and np.ma.is_masked(array) else None
-    return Picture(Image(np.ma.getdata(array)), name, mask=mask)
+    return Picture(Image(checked_array(np.ma.getdata(array), name)), name, mask=mask)
 
 
 def _from_nddata(source: NDData, name: str) -> Picture:
-    error = None
-    if source.uncertainty is not None:
-        error = np.sqrt(source.uncertainty.represent_as(VarianceUncertainty).array)
-    mask = None if source.mask is None else np.broadcast_to(np.asarray(source.mask, bool), np.shape(source.data))
+    pixels = checked_array(source.data, name)
+    mask = None
+    if source.mask is not None:
+        if np.ndim(source.mask) and np.shape(source.mask) != pixels.shape:
+            raise InputError(f"{name}: its mask must have the shape of its data, {pixels.shape}, found {np.shape(source.mask)}")
+        mask = np.broadcast_to(np.asarray(source.mask, bool), pixels.shape)
     header = source.meta if isinstance(source.meta, fits.Header) else None
-    image = Image(np.asarray(source.data), header=header)
     unit = None if source.unit is None else u.Unit(source.unit)
-    return Picture(image, name, wcs=checked_wcs(source.wcs), unit=unit, meta=source.meta, mask=mask, error=error)
+    image = Image(pixels, header=header)
+    return Picture(image, name, wcs=checked_wcs(source.wcs), unit=unit, meta=source.meta, mask=mask, error=_spread(source, name))
+
+
+def _spread(source: NDData, name: str) -> np.ndarray | None:
+    """Return the standard deviations of NDData in the unit of its pixels, None where its uncertainty is none or of a kind without any."""
+    if source.uncertainty is None or isinstance(source.uncertainty, UnknownUncertainty):
+        return None
+    variance = source.uncertainty.represent_as(VarianceUncertainty)
+    if np.shape(variance.array) != np.shape(source.data):
+        raise InputError(f"{name}: its uncertainty must have the shape of its data, {source.data.shape}, found {np.shape(variance.array)}")
+    spread = np.sqrt(variance.array)
+    if source.unit is None or variance.unit is None:
+        return spread
+    return spread * (u.Unit(variance.unit) ** 0.5).to(source.unit)
 
 
 def _unit(unit: Any) -> u.UnitBase:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import CCDData, NDData, StdDevUncertainty, VarianceUncertainty
+from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, UnknownUncertainty, VarianceUncertainty
 from astropy.wcs import WCS
 
 from ezarchive.errors import InputError
@@ -96,6 +96,26 @@ def test_bad_input(tmp_path):
         picture(np.ones((2, 2)), wcs="north up")
     with pytest.raises(InputError, match="wcs: must have two celestial axes"):
         checked_wcs(WCS(naxis=2))
+
+
+def test_bad_arrays_and_nddata():
+    for pixels in (np.ones(3), np.ones((2, 2, 2)), np.ones((0, 3)), np.ones((2, 2, 2)) * u.Jy):
+        with pytest.raises(InputError, match=r"reference: must be a 2-D array that is not empty, found shape"):
+            picture(pixels, "reference")
+    with pytest.raises(InputError, match="image: must hold real numbers, found dtype complex128"):
+        picture(np.ones((2, 2)) * 1j)
+    with pytest.raises(InputError, match=r"image: its mask must have the shape of its data, \(2, 3\), found \(3, 2\)"):
+        picture(NDData(np.ones((2, 3)), mask=np.zeros((3, 2), bool)))
+    with pytest.raises(InputError, match=r"image: must be a 2-D array that is not empty, found shape \(2, 2, 2\)"):
+        picture(NDData(np.ones((2, 2, 2))))
+
+
+def test_uncertainties_in_the_unit_of_the_pixels():
+    spread = StdDevUncertainty(np.full((2, 2), 3.0), unit="mJy")
+    np.testing.assert_allclose(picture(NDData(np.ones((2, 2)), unit="Jy", uncertainty=spread)).error, 0.003)
+    np.testing.assert_allclose(picture(NDData(np.ones((2, 2)), unit="Jy", uncertainty=InverseVariance(np.full((2, 2), 4.0)))).error, 0.5)
+    assert picture(NDData(np.ones((2, 2)), uncertainty=UnknownUncertainty(np.ones((2, 2))))).error is None
+    assert picture(NDData(np.ones((2, 2)), mask=False)).mask.sum() == 0
 
 
 class Common:

@@ -87,7 +87,7 @@ def test_mask_and_uncertainty_are_pictures(files):
     [
         (np.ones((2, 2, 2, 2)), None, r"image: must be a 2-D image or a 3-D cube, found ndim=4 \(shape \(2, 2, 2, 2\)\)"),
         (np.ones(5), None, r"image: must be a 2-D image or a 3-D cube, found ndim=1"),
-        (np.ones((0, 5)), None, "must be a path or a 2-D array that is not empty"),
+        (np.ones((0, 5)), None, "image: must be a 2-D array that is not empty"),
         (3, None, "image: must be a path, an Image, an NDData or a 2-D array, found int"),
         ({"a": 1}, None, "found dict"),
         ("a.fits, b.fits", "x", "label='x': must not be given with several images, found 2"),
