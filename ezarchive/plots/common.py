@@ -201,9 +201,9 @@ def _settle(figure: Figure, engine: Any) -> None:
     for _ in range(_PASSES):
         engine.execute(figure)
         found = [axes.get_position(original=True) for axes in figure.axes]
-        if places is not None and all(np.allclose(one, other, rtol=0, atol=1e-9) for one, other in zip(places, found, strict=True)):
+        if places is not None and all(np.allclose(one, other, rtol=0, atol=1e-6) for one, other in zip(places, found, strict=True)):
             break
         places = found
     for axes, place in zip(figure.axes, found, strict=True):
         # Rounded, as the last digits still depend on where it began; the private setter is what the engines themselves use.
-        axes._set_position(place.from_extents(*np.round(place.extents, 6)))
+        axes._set_position(place.from_extents(*np.round(place.extents, 5)))

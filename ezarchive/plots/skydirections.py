@@ -15,6 +15,8 @@ from ezarchive import sky
 Floats = NDArray[np.float64]
 
 _ROUND = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+_SLACK = 1e-6
+"""A scale from a WCS is as good as its numerical derivative."""
 
 
 def pixels_to_icrs(wcs: Any, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -66,8 +68,8 @@ def round_angle(most: float) -> tuple[float, str]:
     Round are 1, 2, 5, 10, 20, 30 degrees, minutes or seconds of arc; below a second 1, 2, 5 times a power of ten.
     """
     for unit, mark in ((3600.0, "\N{DEGREE SIGN}"), (60.0, "\N{PRIME}"), (1.0, "\N{DOUBLE PRIME}")):
-        if most >= unit:
-            steps = [step for step in _ROUND if step * unit <= most * (1 + 1e-12)]
+        if most * (1 + _SLACK) >= unit:
+            steps = [step for step in _ROUND if step * unit <= most * (1 + _SLACK)]
             return steps[-1] * unit, f"{steps[-1]:g}{mark}"
     value = round_number(most)
     return value, f"{value * 1e3:g} mas" if value >= 1e-3 else f"{value:g}\N{DOUBLE PRIME}"
@@ -76,5 +78,5 @@ def round_angle(most: float) -> tuple[float, str]:
 def round_number(most: float) -> float:
     """Return the largest 1, 2 or 5 times a power of ten up to `most`."""
     power = math.floor(math.log10(most))
-    factor = max(step for step in (1, 2, 5) if step * 10.0**power <= most * (1 + 1e-12))
+    factor = max(step for step in (1, 2, 5) if step * 10.0**power <= most * (1 + _SLACK))
     return float(f"{factor}e{power}")
