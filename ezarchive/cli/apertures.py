@@ -180,6 +180,8 @@ def _one_image(
     table = quicklook.aperture_photometry(picture, regions, region_label=labels, **settings)
     results.append(table)
     bad = [row for row in table if row["flags"] & value(FLAGS_LOOK, "FAILED")]
+    if len(bad) == len(table) and len({row["reason"] for row in bad}) == 1:
+        raise InputError(f"{picture.label}: {bad[0]['reason']}")
     for row in bad:
         click.echo(f"ezarchive: {picture.label}: {row['subset_label']}: {row['reason']}", err=True)
     curves, wrong = [], 0
@@ -251,7 +253,7 @@ def _short(row: dict[str, Any]) -> dict[str, str]:
         "dec": number(row["dec_center"], "+.6f"),
         "sum": number(row["sum"], ".4e"),
         "sum_err": number(row["sum_err"], ".1e"),
-        "unit": row["sum_unit"],
+        "unit": row["sum_unit"] or "",
         "area": number(row["sum_aper_area"], ".1f"),
         "background": number(row["background"], ".4e"),
         "counts": with_error(row["aperture_sum_counts"], row["aperture_sum_counts_err"], ".4e"),
