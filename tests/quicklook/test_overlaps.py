@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 import tracemalloc
 
 import gauss4
@@ -208,21 +207,6 @@ def test_sums_of_every_kind_equal_those_of_the_weights(rng):
         if used.any():
             assert found.sum[k] == pytest.approx((weights * values)[used].sum(), rel=1e-9, abs=1e-9)
             assert found.strict_variance[k] == pytest.approx((weights**2 * variance[part.slices])[used].sum(), rel=1e-12)
-
-
-@pytest.mark.pure
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_ten_thousand_apertures_in_time(rng):
-    """Seconds of CPU: sums in under 2, every statistic in under 10."""
-    data = rng.normal(100, 10, (4096, 4096)).astype(np.float32)
-    shapes = [Circle(x, y, 10) for x, y in rng.uniform(0, 4095, (10_000, 2)).tolist()]
-    begin = time.process_time()
-    aperture_sums(data, shapes)
-    middle = time.process_time()
-    aperture_statistics(data, shapes)
-    assert middle - begin < 2.0
-    assert time.process_time() - middle < 10.0
 
 
 @pytest.mark.truth
