@@ -117,7 +117,7 @@ def statistics(
     n_masked, n_infinite = _not_finite(pic, strips, n_pixels - n)
     total, mean, std = _moments(strips, n)
     median = float(quantiles(strips, (0.5,))[0][0])
-    spread = Strips(pic, lambda part: np.abs(part.astype(np.float64) - median), box, inside)
+    spread = Strips(pic, lambda part: _distance(part, median), box, inside)
     mad = float(quantiles(spread, (0.5,))[0][0]) if n else math.nan
     return ImageStatistics(
         label=pic.label,
@@ -166,15 +166,20 @@ def _moments(strips: Strips, n: int) -> tuple[float, float, float]:
     """Return sum, mean and standard deviation."""
     if n == 0:
         return 0.0, math.nan, math.nan
-    total = math.fsum(_sum(part) for part in strips.flat())
+    total = sum(_sum(part) for part in strips.flat())
     mean = total / n
-    return total, mean, math.sqrt(math.fsum(squares(part, mean) for part in strips.flat()) / n)
+    return total, mean, math.sqrt(sum(squares(part, mean) for part in strips.flat()) / n)
+
+
+def _distance(part: Pixels, value: float) -> Pixels:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.abs(part.astype(np.float64) - value)
 
 
 def _sum(part: Pixels) -> float:
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         total = float(part.sum(dtype=np.float64))
-    return total if math.isfinite(total) else float(part[np.isfinite(part)].sum(dtype=np.float64))
+        return total if math.isfinite(total) else float(part[np.isfinite(part)].sum(dtype=np.float64))
 
 
 def _place(strips: Strips, value: float) -> tuple[int, int] | None:

@@ -147,14 +147,20 @@ def _zscale(strips: Strips) -> Limits:
     if n == 0:
         return Limits(math.nan, math.nan, "zscale", 0)
     ordered = np.sort(_every(strips, max(1, n // _POINTS))[:_POINTS]).astype(np.float64)
+    power = int(np.frexp(np.max(np.abs(ordered)))[1])  # near 1 no square is too large or too small
+    low, high = _steepened(np.ldexp(ordered, -power))
+    return Limits(float(np.ldexp(low, power)), float(np.ldexp(high, power)), "zscale", n)
+
+
+def _steepened(ordered: NDArray[np.float64]) -> tuple[float, float]:
+    """Return where the line through the sorted sample, divided by the contrast, reaches the first and the last of it."""
     fewest = max(_FEWEST, int(len(ordered) * _REJECTED))
     slope, good = _slope(ordered, fewest)
     low, high = float(ordered[0]), float(ordered[-1])
-    if good >= fewest:
-        middle, steep = (len(ordered) - 1) // 2, slope / _CONTRAST
-        median = float(np.median(ordered))
-        low, high = max(low, median - (middle - 1) * steep), min(high, median + (len(ordered) - middle) * steep)
-    return Limits(low, high, "zscale", n)
+    if good < fewest:
+        return low, high
+    middle, steep, median = (len(ordered) - 1) // 2, slope / _CONTRAST, float(np.median(ordered))
+    return max(low, median - (middle - 1) * steep), min(high, median + (len(ordered) - middle) * steep)
 
 
 def _slope(ordered: NDArray[np.float64], fewest: int) -> tuple[float, int]:
@@ -178,7 +184,7 @@ def _every(strips: Strips, step: int) -> NDArray[Any]:
     """Return every step-th of the finite pixels."""
     taken, start = [], 0
     for part in strips.flat():
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             whole = math.isfinite(float(part.sum(dtype=np.float64)))
         good = part if whole else part[np.isfinite(part)]
         taken.append(good[start::step])

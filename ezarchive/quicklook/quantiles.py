@@ -143,4 +143,6 @@ def _place(q: float, n: int) -> tuple[int, int, float]:
 def _between(low: float, high: float, t: float) -> float:
     """Interpolate from the nearer end, as numpy does, so that the result never leaves the ends."""
     step = high - low
+    if not math.isfinite(step):
+        return low * (1.0 - t) + high * t
     return high - step * (1.0 - t) if t >= 0.5 else low + step * t

@@ -205,7 +205,8 @@ def unrendered(
     """
     low, high = checked_limits(limits)
     x = contrast_bias(stretch(shades, name, inverse=True), contrast, bias, inverse=True)
-    return low + x * (high - low)
+    step = high - low
+    return low + x * step if math.isfinite(step) else low * (1.0 - x) + high * x
 
 
 def checked_limits(limits: Any) -> tuple[float, float]:
@@ -230,8 +231,9 @@ def _scaled(values: NDArray[Any], low: float, high: float) -> Floats:
     x = values.astype(np.float64)
     if low == high:
         return np.where(np.isnan(x), np.nan, x > high)
+    half = 1.0 if math.isfinite(high - low) else 0.5
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.clip((x - low) / (high - low), 0.0, 1.0)
+        return np.clip((x * half - low * half) / (high * half - low * half), 0.0, 1.0)
 
 
 def checked_stretch(name: Any) -> str:

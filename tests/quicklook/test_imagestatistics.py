@@ -112,6 +112,15 @@ def test_one_pixel_and_constant_images(value):
         assert found.min_place == found.max_place == (0, 0)
 
 
+def test_numbers_near_the_ends_of_the_machine():
+    small = statistics(np.array([[1e-300, 3e-300]]))
+    assert (small.mean, small.median) == pytest.approx((2e-300, 2e-300), rel=1e-12)
+    large = statistics(np.array([[-1.7e308, 0.0], [1.7e308, 1.7e308]]))
+    assert (large.min, large.max, large.median) == (-1.7e308, 1.7e308, 8.5e307)
+    assert large.to_dict()["std"] is None
+    assert statistics(np.full((700, 800), 3e38, np.float32)).mean == pytest.approx(3e38, rel=1e-7)
+
+
 def test_a_file_with_unit(tmp_path):
     data = np.arange(30, dtype=np.int16).reshape(5, 6)
     fits.writeto(tmp_path / "a.fits", data, fits.Header({"BUNIT": "ELECTRONS/S"}))

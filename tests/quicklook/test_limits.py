@@ -16,7 +16,7 @@ from photutils.datasets import make_100gaussians_image
 from ezarchive.errors import InputError
 from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.limits import PRESETS, Limits, display_limits
-from ezarchive.quicklook.stretches import rendered
+from ezarchive.quicklook.stretches import rendered, unrendered
 
 CHECKED = {"minmax": (0.0, 99.0), 99.5: (0.2475, 98.7525), 99.0: (0.495, 98.505), 95.0: (2.475, 96.525), 90.0: (4.95, 94.05)}
 """Of arange(100), 10 x 10."""
@@ -231,6 +231,24 @@ def test_what_is_no_image():
         display_limits(3.0)
     with pytest.raises(InputError, match="real numbers"):
         display_limits(np.ones((3, 3), complex))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-38, 1e38, 1e306])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_numbers_near_the_ends_of_the_machine(preset, scale):
+    data = np.random.default_rng(1).normal(0.0, 10.0, (60, 50))
+    low, high = display_limits(data * scale, preset)
+    expected = display_limits(data, preset)
+    assert (low / scale, high / scale) == pytest.approx(tuple(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_range_that_is_no_number(preset):
+    data = np.array([[-1.7e308, 0.0], [1.0, 1.7e308]])
+    low, high = display_limits(data, preset)
+    assert math.isfinite(low) and math.isfinite(high) and low < high
+    np.testing.assert_allclose(rendered(data, (-1.7e308, 1.7e308)), [[0.0, 0.5], [0.5, 1.0]])
+    np.testing.assert_allclose(unrendered([0.0, 0.5, 1.0], (-1.7e308, 1.7e308)), [-1.7e308, 0.0, 1.7e308])
 
 
 def test_limits_as_json():
