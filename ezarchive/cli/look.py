@@ -150,7 +150,7 @@ class _Looked:
         return [
             ("centre", f"{found.ra:.6f} {found.dec:+.6f} deg ICRS   {place}"),
             ("field", f"{field}, pixel {_angle(found.pixel_scale)}"),
-            ("orientation", f"+y at position angle {found.position_angle:.2f} deg (east of north); {side}"),
+            ("orientation", f"+y at position angle {round(found.position_angle, 2) % 360.0:.2f} deg (east of north); {side}"),
         ]
 
     def _facts(self) -> list[tuple[str, str]]:

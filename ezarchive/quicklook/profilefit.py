@@ -294,7 +294,7 @@ def _result(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, f
     free = tuple(free[k] for k in inside)
     away = data.values - _of(model, data.radius, values)
     spread = 1.0 if data.known else data.pixel_variance(away, len(free))
-    covariance = _covariance(found.jacobian[:, inside]) * spread
+    covariance = _covariance(found.jacobian[:, inside], spread)
     errors = dict.fromkeys(PARAMETERS[model], 0.0) | dict(zip(free, np.sqrt(np.diag(covariance)).tolist(), strict=True))
     errors |= dict.fromkeys(found.at_limit, math.nan)
     _derive(model, values, errors, covariance, free)
@@ -313,15 +313,15 @@ def _result(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, f
     )
 
 
-def _covariance(jacobian: Floats) -> Floats:
-    """Return the inverse of the normal matrix; infinite where the data say nothing."""
+def _covariance(jacobian: Floats, spread: float) -> Floats:
+    """Return the inverse of the normal matrix times the variance of the data; infinite where these say nothing, whatever their variance."""
     size = np.linalg.norm(jacobian, axis=0)
     if not np.all(size > 0):
         return np.full((len(size), len(size)), np.inf)
     _, values, axes = np.linalg.svd(jacobian / size, full_matrices=False)
     if values[-1] <= 1e-12 * values[0]:
         return np.full((len(size), len(size)), np.inf)
-    return (axes.T / values**2) @ axes / np.outer(size, size)
+    return spread * ((axes.T / values**2) @ axes / np.outer(size, size))
 
 
 def _derive(model: str, values: dict[str, float], errors: dict[str, float], covariance: Floats, free: tuple[str, ...]) -> None:
