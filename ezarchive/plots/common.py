@@ -58,6 +58,16 @@ def numbers(column: Any) -> NDArray[np.float64]:
     return np.ma.filled(plain.astype(float), np.nan)
 
 
+def set_heading(axes: Any, text: str, *, pad: float = 6.0) -> None:
+    """Write a title that fits the width of the figure: smaller where it is long, and with its middle left out where that is not enough."""
+    points = axes.figure.get_size_inches()[0] * 72 * 0.9
+    size = min(10.0, max(7.0, points / (0.6 * max(len(text), 1))))
+    most = max(int(points / (0.6 * size)), 8)
+    if len(text) > most:
+        text = f"{text[: (most - 1) // 2]}\N{HORIZONTAL ELLIPSIS}{text[-(most // 2) :]}"
+    axes.set_title(text, fontsize=size, pad=pad)
+
+
 def describe(figure: Figure, facts: Mapping[str, Any]) -> Figure:
     """Keep what a figure shows, for `save` to write into the file.
 

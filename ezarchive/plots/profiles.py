@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.errors import InputError
-from ezarchive.plots.common import HUES, RED, checked_size, colours, describe, numbers
+from ezarchive.plots.common import HUES, RED, checked_size, colours, describe, numbers, set_heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -315,5 +315,5 @@ def _finish(figure: Figure, axes: Axes, x: str, y: str, title: str | None) -> Fi
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=9, frameon=False)
     if title:
-        axes.set_title(title, fontsize=10, pad=14)
+        set_heading(axes, title, pad=14.0)
     return describe(figure, {"title": title or "", "x_axis": x, "y_axis": y})

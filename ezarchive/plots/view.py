@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ezarchive.errors import InputError
 from ezarchive.plots.averaging import Averaged
-from ezarchive.plots.common import RED, checked_size, describe
+from ezarchive.plots.common import RED, checked_size, describe, set_heading
 from ezarchive.plots.viewlayers import Grid, Layer, blended, sampled, smooth_on
 from ezarchive.plots.viewmarks import Box, draw_colour_bar, draw_compass, draw_contours, draw_names, draw_outline, draw_scale_bar
 from ezarchive.plots.viewshapes import draw_regions
@@ -114,7 +114,7 @@ def view(  # noqa: PLR0913  all that a viewer's panel of settings has; those of 
     if colour_bar:
         draw_colour_bar(axes, first, label=first.unit)
     if heading := first.label if title is None else title:
-        axes.set_title(heading, fontsize=10)
+        set_heading(axes, heading)
     return describe(figure, _facts(first, others, box, cells, heading))
 
 
@@ -200,7 +200,7 @@ def _label_axes(axes: Any, coordinates: str | None, box: Box, inches: tuple[floa
             coordinate.set_format_unit("deg", decimal=False)
         coordinate.set_axislabel(name, fontsize=10, minpad=0.6)
         coordinate.set_ticklabel(exclude_overlapping=True, size=9)
-        coordinate.set_ticks(number=max(3, round(inches[0] * 0.9)), color="white", direction="in")
+        coordinate.set_ticks(number=max(5, round(inches[0] * 0.9)), color="white", direction="in")
     if grid:
         axes.coords.grid(**line)
 

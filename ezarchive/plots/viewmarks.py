@@ -45,15 +45,17 @@ def draw_colour_bar(axes: Axes, layer: Layer, *, label: str) -> Axes:
 
 
 def draw_names(axes: Axes, layers: list[Layer]) -> None:
-    """Write the labels of several layers at the upper left, each in its colour."""
+    """Write the labels of several layers at the upper left, each beside its colour."""
+    from matplotlib.patches import Patch
+
     named = [layer for layer in layers if layer.label]
-    if len(layers) < 2:
+    if len(layers) < 2 or not named:
         return
-    for row, layer in enumerate(named):
-        axes.annotate(
-            layer.label, (0, 1), xycoords="axes fraction", xytext=(8, -8 - 14 * row), textcoords="offset points", ha="left", va="top",
-            fontsize=10, color=layer.palette(1.0 if layer.colour else 0.8), path_effects=halo(),
-        )  # fmt: skip
+    boxes = [Patch(fc=layer.palette(1.0 if layer.colour else 0.7), ec="white", lw=0.6, label=layer.label) for layer in named]
+    axes.legend(
+        handles=boxes, loc="upper left", fontsize=9, labelcolor=_PEN, facecolor="black", edgecolor="none", framealpha=0.55,
+        handlelength=1.0, handleheight=1.0, borderaxespad=0.6,
+    )  # fmt: skip
 
 
 def draw_contours(axes: Axes, layer: Layer, grid: Grid, values: NDArray[np.float64]) -> None:

@@ -163,3 +163,16 @@ def test_wrong_files(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         plots.save(figure_of_noise(), tmp_path / "a.png", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(("text", "shown"), [("short", "short"), ("x" * 60, "x" * 60), ("begin" + "x" * 200 + "end", None)])
+def test_titles_fit_the_figure(text, shown):
+    figure = plots.view(np.eye(5), title=text, size=(5, 4))
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    assert axes.get_title() == (shown or axes.get_title())
+    assert axes.get_title()[0] == text[0]
+    assert axes.get_title()[-1] == text[-1]
+    extent = axes.title.get_window_extent()
+    assert extent.width < 5 * figure.dpi

@@ -142,5 +142,5 @@ def test_wrong_outlines(outline):
 def test_layers_are_named():
     layers = [plots.Layer(FLAT, label="b", colour="#00ff00"), plots.Layer(FLAT)]
     axes = bare(label="a", layers=layers)
-    assert [text.get_text() for text in axes.texts] == ["a", "b"]
-    assert not bare(label="a").texts
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert bare(label="a").get_legend() is None
