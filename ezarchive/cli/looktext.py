@@ -73,6 +73,8 @@ def regions_of(files: Iterable[Path], texts: Iterable[str], picture: Picture | N
             listed = read(one, image=picture)
             found += list(listed)
             labels += [text or f"Subset {len(labels) + k}" for k, text in enumerate(listed.labels, 1)]
+            if listed.excluded:
+                click.echo(f"ezarchive: {one}: {len(listed.excluded)} excluded (with a minus): left out", err=True)
             for failure in listed.failures:
                 click.echo(f"ezarchive: {one}: {' '.join(str(failure.region).split())}: {failure.reason}", err=True)
             failed += len(listed.failures)

@@ -28,10 +28,11 @@ def test_tables():
 
 def test_regions_of_texts_and_files(tmp_path, capsys):
     path = tmp_path / "some.reg"
-    path.write_text("image\ncircle(10,10,3) # text={one}\npoint(5,5)\n")
+    path.write_text("image\ncircle(10,10,3) # text={one}\n-circle(2,2,1)\npoint(5,5)\n")
     regions, labels, failed = looktext.regions_of([path], ["image; circle(3,3,1)"], None)
     assert len(regions) == 2 and labels == ["one", "Subset 2"] and failed == 1
-    assert "has no area" in capsys.readouterr().err and regions[0].center.x == 9
+    told = capsys.readouterr().err
+    assert "has no area" in told and "1 excluded" in told and regions[0].center.x == 9
 
 
 def test_limits_that_can_be_drawn():

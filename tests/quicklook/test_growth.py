@@ -174,9 +174,27 @@ def test_it_serialises():
     assert curve_of_growth(ONES, Circle(25, 25, 10)).to_table()["sum"][0] > 0
 
 
+def test_half_outside_is_half():
+    assert curve_of_growth(ONES, Circle(25, 50.5, 5)).sum[-1] == pytest.approx(math.pi * 12.5)
+
+
+def test_a_region_without_a_pixel_centre_has_a_sum():
+    assert curve_of_growth(ONES, Circle(25.5, 25.5, 0.3), n=3).sum[-1] == pytest.approx(math.pi * 0.09)
+
+
+def test_tiny_factors_count():
+    curve = curve_of_growth(ONES * 1e-20, Circle(25, 25, 5), background=1e-21, pixel_area=1e-20, unit="Jy/sr", error=1e-20)
+    assert curve.sum[-1] == pytest.approx(0.9e-20 * math.pi * 25 * 1e-20 * 2.350443053909789e-11, rel=1e-12) and curve.err[-1] > 0
+    assert curve.r50 == pytest.approx(5 / math.sqrt(2))
+
+
 @pytest.mark.parametrize(
     ("region", "options", "text"),
     [
+        (CircleSkyRegion(SkyCoord(10, 20, unit="deg"), 2e-3 * u.deg), {}, "Sky region provided but data has no valid WCS"),
+        (Circle(25, 25, 5), {"error": 1 * u.Jy}, "error: its unit 'Jy' conflicts"),
+        (Circle(25, 25, 5), {"pixel_area": -1, "unit": "Jy/sr"}, "pixel_area=-1.0: must be above 0"),
+        (Circle(25, 25, 5), {"unit": "nonsense"}, "unit='nonsense': must be a unit"),
         (Circle(25, 25, 5), {"n": 0}, "n=0: must be a whole number from 1"),
         (Circle(25, 25, 5), {"n": 2.5}, "n=2.5: must be a whole number"),
         (Circle(25, 25, 5), {"radii": [3, 2]}, "radii: must be increasing"),

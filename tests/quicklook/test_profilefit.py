@@ -63,7 +63,7 @@ def test_a_gaussian_as_a_moffat():
 
 
 def viewers_widths(image, place, reach, level):
-    """The viewer's two fits, both with the amplitude held: of bins at their left edges about 0, of rings at their middles about any radius."""
+    """The viewer's two fits, with the amplitude held: of bins at their left edges about 0, of rings at their middles about any radius."""
     region = Circle(*place, reach)
     raw = radial_profile(image, region, raw=True, clip=True, center="centroid", background=level)
     bins = np.floor(raw.radius).astype(int)
