@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import photutils.aperture as ap
@@ -24,6 +25,13 @@ from ezarchive.quicklook.resultcolumns import Flat, empty, stacked, table_of
 from ezarchive.quicklook.shapebase import Shape
 
 NO_DATA = "No data for aperture photometry"
+
+
+class _Unusable(NamedTuple):
+    """A region of a file that cannot be used: its text, and why."""
+
+    text: str
+    reason: str
 
 
 def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions and background
@@ -52,8 +60,8 @@ def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions a
     image : path, Image, Picture, NDData, array of shape (ny, nx), or list of n of them
         A list makes a batch.
     region : region, or list of m of them, mapping of labels to them, `Regions`, region file
-        Anything that `shape_of` takes; on the sky it is projected onto each image. More than one makes a batch. A photutils aperture with
-        m positions counts as m regions.
+        Anything that `shape_of` takes; on the sky it is projected onto each image. More than one makes a batch, and so does a file, whose
+        regions that cannot be used are rows with a reason. A photutils aperture with m positions counts as m regions.
     background : float, Quantity, array of shape (m,), Annulus, or region
         Taken from each pixel, in their unit; or where it is measured: a ring around each aperture's centre, or a region of the image.
     background_method : {'median', 'mean', 'clipped_median', 'clipped_mean'}
@@ -115,14 +123,17 @@ def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions a
     """
     options = Options(background, background_method, background_mask, pixel_area, counts_factor, flux_scaling, error, mask)
     images, several_images = _images(image)
-    regions, own_labels, several_regions = _regions(region)
+    given = {"wcs": wcs, "unit": unit, "header": header}
+    if isinstance(region, (str, os.PathLike)):
+        regions, own_labels, several_regions = _of_file(Path(region), images, given)
+    else:
+        regions, own_labels, several_regions = _regions(region)
     images_labels = _given(label, len(images), "label")
-    own_labels = [given or own for given, own in zip(_given(region_label, len(regions), "region_label"), own_labels, strict=True)]
+    own_labels = [wanted or own for wanted, own in zip(_given(region_label, len(regions), "region_label"), own_labels, strict=True)]
     batch = several_images or several_regions
     blocks = []
     for one, name in zip(images, images_labels, strict=True):
-        settings = {"wcs": wcs, "unit": unit, "header": header, "label": name}
-        blocks.append(_one_image(one, settings, regions, own_labels, options, batch=batch))
+        blocks.append(_one_image(one, given | {"label": name}, regions, own_labels, options, batch=batch))
     flat = stacked(blocks)
     _sign(flat)
     return table_of(flat, columns)
@@ -190,8 +201,12 @@ def _of(options: Options, some: Sequence[int], count: int) -> Options:
 
 
 def _shapes(source: Picture, regions: Sequence[Any]) -> list[Shape | InputError]:
-    placed = [region.on(source) if hasattr(region, "on") and hasattr(region, "label") else region for region in regions]
-    return outcomes(placed, source)
+    found: list[Any] = [InputError(one.reason) if isinstance(one, _Unusable) else None for one in regions]
+    some = [k for k, one in enumerate(found) if one is None]
+    placed = [regions[k].on(source) if hasattr(regions[k], "on") and hasattr(regions[k], "label") else regions[k] for k in some]
+    for k, one in zip(some, outcomes(placed, source), strict=True):
+        found[k] = one
+    return found
 
 
 def _images(image: Any) -> tuple[list[Any], bool]:
@@ -202,14 +217,26 @@ def _images(image: Any) -> tuple[list[Any], bool]:
     return list(image), True
 
 
+def _of_file(path: Path, images: Sequence[Any], given: Mapping[str, Any]) -> tuple[list[Any], list[str], bool]:
+    """Return the regions of a file as `_regions`; those that cannot be used come last, to become rows that say why."""
+    from ezarchive.quicklook.regionfiles import read_regions  # noqa: PLC0415  needed by few
+
+    source = None
+    if len(images) == 1:
+        # An image that cannot be read is told of when it is measured.
+        with contextlib.suppress(EzarchiveError):
+            source = picture(images[0], **given)
+    found = read_regions(path, image=source)
+    unusable = [_Unusable(str(one.region), one.reason) for one in found.failures]
+    unusable += [_Unusable(str(one), "excluded in the file (a minus): nothing to measure in") for one in found.excluded]
+    labels = [label or f"Subset {k}" for k, label in enumerate(found.labels, 1)]
+    return _some([*found, *unusable]), [*labels, *(one.text for one in unusable)], True
+
+
 def _regions(region: Any) -> tuple[list[Any], list[str], bool]:
     """Return regions, their labels, and whether they make a batch."""
     if region is None:
         raise InputError(f"{NO_DATA}: region must be given")
-    if isinstance(region, (str, os.PathLike)):
-        from ezarchive.quicklook.regionfiles import read_regions  # noqa: PLC0415  needed by few
-
-        region = read_regions(Path(region))
     if isinstance(region, Mapping) and "kind" not in region:
         return _some(list(region.values())), [str(name) for name in region], True
     if isinstance(region, ap.Aperture):

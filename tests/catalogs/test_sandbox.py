@@ -174,7 +174,7 @@ def test_plain_queries_are_answered(archive: Any, sql: str) -> None:
         ("SELECT * FROM lightcurve", "table 'lightcurve': did you mean 'light_curve'"),
         (
             "SELECT * FROM nothing_like_it",
-            "table 'nothing_like_it': must be one of 'aliases', 'ambiguous', 'anchors', 'catalogs', 'frames'",
+            "table 'nothing_like_it': must be one of 'aliases', 'ambiguous', 'anchors', 'aperture_photometry', 'catalogs'",
         ),
         ("SELECT fluxtomag(1)", "fluxtomag does not exist.*flux_to_mag"),
         ("SELEC 1", "syntax error"),

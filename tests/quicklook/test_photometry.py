@@ -532,6 +532,28 @@ class TestBatches:
         Regions([named]).write(tmp_path / "one.reg", format="ds9")
         assert aperture_photometry(ONES, tmp_path / "one.reg")["subset_label"].tolist() == ["core"]
 
+    def test_regions_of_a_file_that_cannot_be_used_are_rows(self, tmp_path):
+        lines = [
+            "image",
+            "circle(21, 16, 5) # text={core}",
+            "point(5, 5)",
+            "-circle(3, 3, 1)",
+            "circle(4, 4, 2)",
+            'fk5; circle(10, -20, 1")',
+        ]
+        (tmp_path / "some.reg").write_text("\n".join(lines))
+        table = aperture_photometry(ONES, tmp_path / "some.reg")
+        assert table["subset_label"].tolist()[:2] == ["core", "Subset 2"]
+        assert table["sum"][0] == pytest.approx(25 * np.pi)
+        assert [bool(reason) for reason in table["reason"]] == [False, False, True, True, True]
+        reasons = " ".join(table["reason"])
+        assert all(word in reasons for word in ("has no area", "excluded in the file", "no valid WCS"))
+        assert len(aperture_photometry([NDData(ONES, wcs=tan()), ONES], tmp_path / "some.reg")) == 10
+        placed = aperture_photometry(ONES, tmp_path / "some.reg", wcs=tan())
+        assert [bool(reason) for reason in placed["reason"]] == [False, False, False, True, True]
+        gone = aperture_photometry(tmp_path / "gone.fits", tmp_path / "some.reg")
+        assert all("gone.fits" in reason for reason in gone["reason"])
+
     def test_a_calculation_is_signed(self):
         table = aperture_photometry([ONES, ONES], CIRCLE)
         assert len(set(table["calculation"])) == 1
