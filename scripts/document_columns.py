@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ezarchive import columns, flags
-from ezarchive.catalogs import compared, views
+from ezarchive.catalogs import compared, looked, views
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data_layout.md"
 TABLES = {
@@ -25,6 +25,7 @@ TABLES = {
     "zero_points": views.ZERO_POINTS_SCHEMA,
     "image_fits": compared.IMAGE_FITS_SCHEMA,
     "anchors": compared.ANCHORS_SCHEMA,
+    "aperture_photometry": looked.APERTURE_PHOTOMETRY_SCHEMA,
     "light_curve": columns.LIGHT_CURVE,
     "store": columns.STORE,
     "object": columns.OBJECT,
@@ -33,6 +34,7 @@ TABLES = {
     "alias": columns.ALIAS,
     "flags": flags.FLAGS,
     "flags_aper": flags.FLAGS_APER,
+    "flags_look": flags.FLAGS_LOOK,
     "quality": flags.QUALITY,
 }
 
