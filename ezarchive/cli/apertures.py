@@ -14,7 +14,7 @@ import click
 
 from ezarchive import plots, quicklook
 from ezarchive.cli.common import boundary, cli
-from ezarchive.cli.looktext import as_text, columns, drawable, number, regions_of, rows_as_csv, with_error
+from ezarchive.cli.looktext import as_text, columns, drawable, number, planes_of, regions_of, rows_as_csv, with_error
 from ezarchive.errors import EzarchiveError, InputError
 from ezarchive.files import check_output
 from ezarchive.flags import FLAGS_LOOK, decode, value
@@ -65,7 +65,7 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
     results, curves, failed = quicklook.PhotometryResults(), [], 0
     for name in images:
         try:
-            for picture in quicklook.load_all(name):
+            for picture in planes_of(name):
                 found, wrong = _one_image(picture, options, settings, results)
                 curves, failed = curves + found, failed + wrong
         except EzarchiveError as err:

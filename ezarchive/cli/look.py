@@ -13,7 +13,7 @@ import click
 
 from ezarchive import plots, quicklook
 from ezarchive.cli.common import boundary, cli
-from ezarchive.cli.looktext import as_text, drawable, regions_of
+from ezarchive.cli.looktext import as_text, drawable, planes_of, regions_of
 from ezarchive.errors import EzarchiveError, InputError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _loaded(images: Sequence[str]) -> tuple[list[Picture], int]:
     found, failed = [], []
     for one in images:
         try:
-            found += quicklook.load_all(one)
+            found += planes_of(one)
         except EzarchiveError as err:
             failed.append(err)
     if not found and len(failed) == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,16 @@ def number(value: Any, form: str = ".5g") -> str:
 def with_error(value: Any, error: Any, form: str = ".5g") -> str:
     """Return a value with its error, where that is known."""
     return number(value, form) + (f" +- {error:.2g}" if number(value) and number(error) else "")
+
+
+def planes_of(name: str) -> list[Picture]:
+    """Return the images that a name on the command line means; what there is to say of them is told in a line each."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        found = quicklook.load_all(name)
+    for one in said:
+        click.echo(f"ezarchive: {one.message}", err=True)
+    return found
 
 
 def drawable(limits: Limits) -> tuple[float, float]:

@@ -95,6 +95,12 @@ def test_planes_and_several_files(image, tmp_path):
     assert [one["label"] for one in json.loads(run(image, f"{image}[ERR]", "--format", "json").stdout)] == ["image[SCI,1]", "image[ERR,1]"]
 
 
+def test_a_cube_is_told_in_a_line(tmp_path):
+    fits.PrimaryHDU(np.zeros((18, 5, 6), np.float32)).writeto(tmp_path / "cube.fits")
+    result = run(tmp_path / "cube.fits")
+    assert result.stdout.count("6 x 5 pixels") == 16 and result.stderr.startswith("ezarchive: ") and result.stderr.count("\n") == 1
+
+
 def test_no_sky(image):
     assert "has no celestial WCS" in run(f"{image}[ERR]").stdout
 
