@@ -17,7 +17,7 @@ from ezarchive.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ezarchive.quicklook import Cut, GrowthCurve, LineProfiles, Picture, ProfileFit, QuickLook, RadialProfile
+    from ezarchive.quicklook import Cut, GrowthCurve, LineProfiles, Picture, PlotOptions, ProfileFit, QuickLook, RadialProfile
 
 _CURVE_POINTS = 200
 
@@ -33,8 +33,9 @@ def draw(what: Any, *, fit: ProfileFit | None = None, **options: Any) -> Figure:
         The model to draw over a `RadialProfile`.
     **options
         Of an image: ``limits`` (as of `quicklook.display_limits`), ``over`` (further images on it, each alone or in a pair with a dict
-        of what `plots.Layer` takes), ``wcs``, ``unit``, ``header``, and all that `plots.view` takes; label and unit are those of the
-        image unless given. Of a result: ``title``, ``size`` and what else the function of `plots` takes.
+        of what `plots.Layer` takes), ``settings`` (`quicklook.PlotOptions`), ``wcs``, ``unit``, ``header``, and all that `plots.view`
+        takes; label and unit are those of the image unless given. Of a result: ``title``, ``size`` and what else the function of
+        `plots` takes.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def draw(what: Any, *, fit: ProfileFit | None = None, **options: Any) -> Figure:
 
 
 def draw_session(session: QuickLook, label: str | None = None, *, over: Iterable[Any] = (), subsets: bool = True, **options: Any) -> Figure:
-    """Draw an image of a session with others of it on top, as they are linked, and its subsets.
+    """Draw an image of a session with others of it on top, as they are linked, with the session's plot options, and its subsets.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def draw_session(session: QuickLook, label: str | None = None, *, over: Iterable
     subsets : bool
         Whether to draw the subsets with their labels.
     **options
-        As of `draw`.
+        As of `draw`; they go before the session's plot options.
 
     Returns
     -------
@@ -91,10 +92,13 @@ def draw_session(session: QuickLook, label: str | None = None, *, over: Iterable
     for name, look in _pairs(over):
         to = session.link(name)
         mapping = None if to is way else _through(way, to)
-        layers.append(_layer(session.picture(name), {"mapping": mapping, **look}))
+        settings = session.plot_options(name)
+        if settings.visible:
+            layers.append(_layer(session.picture(name), {**_set(session.picture(name), settings), "mapping": mapping, **look}))
     if subsets and session.subsets.labels:
         names = list(session.subsets.labels)
         options = {"regions": [session.shape(name, label) for name in names], "labels": names, **options}
+    options = {**_set(shown, session.plot_options(label)), **options}
     return _image(shown, {**options, "layers": [*layers, *options.get("layers", ())]})
 
 
@@ -141,6 +145,8 @@ def export(
 def _image(image: Any, options: dict[str, Any]) -> Figure:
     given = {name: options.pop(name) for name in ("wcs", "unit", "header") if name in options}
     shown = quicklook.picture(image, **given)
+    if (settings := options.pop("settings", None)) is not None:
+        options = {**_set(shown, settings), **options}
     own = _look(shown, options.pop("limits", 95))
     layers = [_layer(quicklook.picture(one), look) for one, look in _pairs(options.pop("over", ()))]
     return plots.view(shown.data, **{**own, **options, "layers": [*layers, *options.get("layers", ())]})
@@ -149,15 +155,17 @@ def _image(image: Any, options: dict[str, Any]) -> Figure:
 def _look(shown: Picture, limits: Any) -> dict[str, Any]:
     """Return what a view needs to know of an image."""
     found = quicklook.display_limits(shown.data, limits)
-    return {"wcs": shown.wcs, "limits": _apart(found.low, found.high), "label": shown.label, "unit": shown.unit_text or _text(shown.unit)}
+    return {"wcs": shown.wcs, "limits": found, "label": shown.label, "unit": shown.unit_text or _text(shown.unit)}
 
 
-def _apart(low: float, high: float) -> tuple[float, float]:
-    """Return limits that can be drawn, also of an image without finite pixels, or of one value."""
-    if not np.isfinite(low + high):
-        return 0.0, 1.0
-    half = abs(low) / 2 or 0.5
-    return (low, high) if low < high else (low - half, high + half)
+def _set(shown: Picture, settings: PlotOptions) -> dict[str, Any]:
+    """Return plot options as a view takes them."""
+    levels = settings.levels_of(shown.data).tolist()
+    return {
+        "limits": settings.percentile, "stretch": settings.stretch, "contrast": settings.contrast, "bias": settings.bias,
+        "cmap": settings.cmap, "colour": settings.colour, "opacity": settings.opacity if settings.bitmap_visible else 0.0,
+        "contours": levels or None,
+    }  # fmt: skip
 
 
 def _layer(shown: Picture, look: Mapping[str, Any]) -> plots.Layer:

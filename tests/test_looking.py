@@ -91,6 +91,26 @@ def test_a_session_draws_images_as_they_are_linked_and_its_subsets():
 
 
 @pytest.mark.pure
+def test_the_plot_options_of_a_session_are_used():
+    session = quicklook.QuickLook()
+    session.load(quicklook.picture(DATA, label="a"))
+    session.load(quicklook.picture(DATA[::-1], label="b"))
+    plain = looking.draw(session).axes[0]
+    values = {"stretch": "log", "cmap": "viridis", "percentile": (0, 100), "contour_visible": True, "contour_levels": (50.0,), "bias": 0.4}
+    session.set_plot_options("a", **values)
+    axes = looking.draw(session).axes[0]
+    same = looking.draw(DATA, settings=session.plot_options("a")).axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), same.images[0].get_array())
+    assert (axes.images[0].get_array() != plain.images[0].get_array()).any()
+    assert (len(axes.collections), len(plain.collections)) == (1, 0)
+    gray = looking.draw(session, stretch="linear", cmap="gray", limits=95, contours=None, bias=0.5).axes[0]
+    np.testing.assert_array_equal(gray.images[0].get_array(), plain.images[0].get_array())
+    session.set_plot_options("b", visible=False)
+    hidden = looking.draw(session, over=["b"]).axes[0]
+    np.testing.assert_array_equal(hidden.images[0].get_array(), axes.images[0].get_array())
+
+
+@pytest.mark.pure
 def test_results(frame, tmp_path):
     circle = Circle(30, 25, 10)
     growth = quicklook.curve_of_growth(frame, circle)

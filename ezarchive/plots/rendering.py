@@ -57,7 +57,7 @@ class Rendering:
     def __post_init__(self) -> None:
         grey_limits(np.empty(0), (self.low, self.high))
         if self.stretch not in CURVES:
-            raise InputError(f"stretch={self.stretch!r}: must be one of {', '.join(CURVES)}")
+            raise InputError(f"Invalid stretch: stretch={self.stretch!r}: must be one of {', '.join(CURVES)}")
         for name, least, must in (("contrast", 0.0, "a number from 0"), ("bias", -math.inf, "a number")):
             value = getattr(self, name)
             good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
@@ -92,14 +92,17 @@ def limits_of(data: Any, limits: Any) -> tuple[float, float]:
     data : array_like (ny, nx)
         Those that are not finite do not count. Of more than a million pixels every second, third ... along each axis is taken, the
         same in each run.
-    limits : number, str, or pair
-        A percentage of the pixels, the middle ones (95: from 2.5 to 97.5 per cent); ``"minmax"``, ``"zscale"``; or two values.
+    limits : number, str, pair, or with ``low`` and ``high``
+        A percentage of the pixels, the middle ones (95: from 2.5 to 97.5 per cent); ``"minmax"``, ``"zscale"``; two values; or limits
+        that were calculated, which may be the same or NaN.
 
     Returns
     -------
     low, high : float
         Apart, also where all pixels are the same.
     """
+    if hasattr(limits, "low") and hasattr(limits, "high"):
+        return _apart(float(limits.low), float(limits.high))
     if not isinstance(limits, str) and isinstance(limits, Iterable):
         return grey_limits(np.empty(0), tuple(limits))
     pixels = data[:: _every(data.shape), :: _every(data.shape)] if np.size(data) > _SAMPLED else data
@@ -120,6 +123,8 @@ def _every(shape: tuple[int, ...]) -> int:
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
+    if not math.isfinite(low + high):
+        return 0.0, 1.0
     if low < high:
         return low, high
     half = abs(low) / 2 or 0.5

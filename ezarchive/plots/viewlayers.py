@@ -36,7 +36,7 @@ class Layer:
     wcs : WCS or object of the common interface (APE 14), optional
         Of the whole image.
     limits : number, str or pair
-        As of `plots.rendering.limits_of`; two values may come as an object that gives them when it is unpacked.
+        As of `plots.rendering.limits_of`.
     stretch : {'linear', 'sqrt', 'arcsinh', 'log'}
     contrast, bias : float
         As of `plots.rendering.Rendering`.
@@ -80,12 +80,12 @@ class Layer:
 
         object.__setattr__(self, "pixels", _plain(self.data))
         if self.cmap not in colormaps:
-            raise InputError(f"cmap={self.cmap!r}: must be a colour map of matplotlib, as 'gray'")
+            raise InputError(f"Invalid colormap: cmap={self.cmap!r}: must be a colour map of matplotlib, as 'gray'")
         for name in ("colour", "contour_colour"):
             if getattr(self, name) is not None and not is_color_like(getattr(self, name)):
                 raise InputError(f"{name}={getattr(self, name)!r}: must be a colour of matplotlib, as 'red' or '#FF0000'")
         if self.stretch not in CURVES:
-            raise InputError(f"stretch={self.stretch!r}: must be one of {', '.join(CURVES)}")
+            raise InputError(f"Invalid stretch: stretch={self.stretch!r}: must be one of {', '.join(CURVES)}")
         for name, most in (("opacity", 1.0), ("contour_smooth", math.inf)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= most:

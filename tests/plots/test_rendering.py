@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.visualization import AsinhStretch, ContrastBiasStretch, LinearStretch, LogStretch, SqrtStretch
@@ -56,6 +58,8 @@ def test_limits_of_odd_images():
     assert limits_of(np.zeros((1, 1)), "minmax") == (-0.5, 0.5)
     assert limits_of(np.full((2, 2), -1e-20), 95) == pytest.approx((-1.5e-20, -0.5e-20), rel=1e-12, abs=0)
     assert limits_of(np.zeros((2, 2)), (0, 1e-20)) == (0, 1e-20)
+    for low, high, expected in [(np.nan, np.nan, (0, 1)), (3.0, 3.0, (1.5, 4.5)), (0.0, 0.0, (-0.5, 0.5)), (1.0, 2.0, (1, 2))]:
+        assert limits_of(np.zeros((2, 2)), SimpleNamespace(low=low, high=high)) == expected
     data = np.random.default_rng(1).normal(size=(1500, 1500))
     assert limits_of(data, 95) == limits_of(data, 95)
     np.testing.assert_allclose(limits_of(data, 95), (-1.96, 1.96), rtol=0, atol=0.01)

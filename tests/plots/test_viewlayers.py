@@ -149,10 +149,10 @@ def test_wrong_levels(contours):
     [
         ({"data": np.zeros(3)}, r"data: has shape \(3,\); must be an image"),
         ({"data": np.array([["a"]])}, "data: must hold real numbers, found dtype <U1"),
-        ({"cmap": "grey scale"}, "cmap='grey scale': must be a colour map of matplotlib"),
+        ({"cmap": "grey scale"}, "Invalid colormap: cmap='grey scale': must be a colour map of matplotlib"),
         ({"colour": "reddish"}, "colour='reddish': must be a colour of matplotlib"),
         ({"contour_colour": "reddish"}, "contour_colour='reddish': must be a colour"),
-        ({"stretch": "cubic"}, "stretch='cubic': must be one of linear, sqrt, arcsinh, log"),
+        ({"stretch": "cubic"}, "Invalid stretch: stretch='cubic': must be one of linear, sqrt, arcsinh, log"),
         ({"opacity": 1.1}, "opacity=1.1: must be a number from 0 to 1"),
         ({"opacity": np.nan}, "opacity=nan: must be a number from 0 to 1"),
         ({"contour_smooth": -1}, "contour_smooth=-1: must be a number from 0"),
