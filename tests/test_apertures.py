@@ -107,6 +107,15 @@ def test_frames_of_a_browser_and_without_saving(archive):
     assert len(archive.saved_photometry()) == 0
 
 
+def test_images_of_a_frame_set_are_measured_by_the_free_function(archive):
+    frames = DataBrowser(archive).where(objname="T01").frames()
+    table = aperture_photometry(frames, REGION, background=20.0)
+    np.testing.assert_allclose(sorted(table["sum"].value), sorted(FLUX.values()), rtol=2e-3)
+    assert archive.save_photometry(table).n_frames == 3
+    one = aperture_photometry(frames.target_images[0], REGION)
+    assert one["file"][0].endswith(".fits")
+
+
 def test_a_withdrawn_run_does_not_count(archive):
     archive.aperture_photometry(region=REGION)
     (run,) = set(archive.saved_photometry()["run_id"].tolist())

@@ -21,7 +21,7 @@ from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.photometryrows import Options, fail, measured
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.regionkinds import outcomes
-from ezarchive.quicklook.resultcolumns import Flat, empty, stacked, table_of
+from ezarchive.quicklook.resultcolumns import Flat, check_columns, empty, stacked, table_of
 from ezarchive.quicklook.shapebase import Shape
 
 NO_DATA = "No data for aperture photometry"
@@ -57,8 +57,8 @@ def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions a
 
     Parameters
     ----------
-    image : path, Image, Picture, NDData, array of shape (ny, nx), or list of n of them
-        A list makes a batch.
+    image : path, Image, Picture, NDData, array of shape (ny, nx), list of n of them, or FrameSet
+        A list and a FrameSet make a batch.
     region : region, or list of m of them, mapping of labels to them, `Regions`, region file
         Anything that `shape_of` takes; on the sky it is projected onto each image. More than one makes a batch, and so does a file, whose
         regions that cannot be used are rows with a reason. A photutils aperture with m positions counts as m regions.
@@ -121,6 +121,7 @@ def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions a
     >>> round(float(table["sum"][0]), 6)
     6.283185
     """
+    check_columns(columns)
     options = Options(background, background_method, background_mask, pixel_area, counts_factor, flux_scaling, error, mask)
     images, several_images = _images(image)
     given = {"wcs": wcs, "unit": unit, "header": header}
@@ -210,6 +211,8 @@ def _shapes(source: Picture, regions: Sequence[Any]) -> list[Shape | InputError]
 
 
 def _images(image: Any) -> tuple[list[Any], bool]:
+    # A FrameSet of an archive is its images.
+    image = getattr(image, "target_images", image)
     if not isinstance(image, (list, tuple)):
         return [image], False
     if not image:

@@ -115,7 +115,7 @@ def table_of(flat: Flat, columns: Any = "all") -> QTable:
     InputError
         If there are no such columns.
     """
-    names = _names(columns)
+    names = check_columns(columns)
     flat = in_common_units(flat)
     units = units_of(flat)
     table = QTable()
@@ -131,6 +131,17 @@ def table_of(flat: Flat, columns: Any = "all") -> QTable:
         if name in SPECS:
             table[shown].info.description = SPECS[name].description
     return table
+
+
+def check_columns(columns: Any) -> dict[str, str]:
+    """Return the names that columns get in a table, and what they are here; see `table_of`."""
+    if isinstance(columns, str) and columns in ("all", "legacy"):
+        return {name: name for name in ALL} if columns == "all" else LEGACY
+    names = [columns] if isinstance(columns, str) else list(columns)
+    for name in names:
+        if name not in ALL:
+            raise InputError(f"columns: {name!r} is none; must be 'all', 'legacy' or some of {', '.join(ALL)}")
+    return {name: name for name in names}
 
 
 def flat_of(table: Table) -> Flat:
@@ -180,16 +191,6 @@ def rows_of(flat: Flat) -> list[dict[str, Any]]:
         else:
             lists[name] = [None if one != one else one for one in values.tolist()]
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-
-
-def _names(columns: Any) -> dict[str, str]:
-    if isinstance(columns, str) and columns in ("all", "legacy"):
-        return {name: name for name in ALL} if columns == "all" else LEGACY
-    names = [columns] if isinstance(columns, str) else list(columns)
-    for name in names:
-        if name not in ALL:
-            raise InputError(f"columns: {name!r} is none; must be 'all', 'legacy' or some of {', '.join(ALL)}")
-    return {name: name for name in names}
 
 
 def _measured(flat: Flat) -> np.ndarray:
