@@ -294,7 +294,8 @@ def _curve_row(one: _Curves) -> dict[str, str]:
     row |= {"profile": "" if one.radial is None else f"{len(one.radial)} {'pixels' if one.radial.raw else 'rings'}"}
     row |= dict.fromkeys(("fit", "fwhm", "amplitude", "offset", "beta", "chi2/dof"), "")
     if fit is not None:
-        row |= {"fit": fit.model if fit.converged else f"{fit.model} (no convergence)", "chi2/dof": number(fit.reduced_chi2, ".3g")}
+        doubts = [*([] if fit.converged else ["no convergence"]), *(f"{name} at its limit" for name in fit.at_limit)]
+        row |= {"fit": f"{fit.model} ({', '.join(doubts)})" if doubts else fit.model, "chi2/dof": number(fit.reduced_chi2, ".3g")}
         row |= {
             name: with_error(fit.values[name], fit.errors[name]) for name in ("fwhm", "amplitude", "offset", "beta") if name in fit.values
         }

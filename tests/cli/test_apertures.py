@@ -126,6 +126,7 @@ def test_growth_profiles_and_fits(folder):
     assert found["fit"]["values"]["fwhm"] == pytest.approx(7.0645, abs=1e-4)
     told = run("image.fits", "--regions", "some.reg", "--growth", "--radial", "--background", "5", "--fit", "gaussian").stdout
     assert "R50" in told and "12 rings" in told and "7.0645" in told
+    assert "moffat (beta at its limit)" in run("image.fits", "--region", "image; circle(31.2,20.7,12)", "--fit", "moffat").stdout
     raw = json.loads(run("image.fits", "--region", "image; circle(31.2,20.7,9)", "--raw", "--fit", "moffat", "--format", "json").stdout)[
         "curves"
     ][0]

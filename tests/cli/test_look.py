@@ -183,7 +183,7 @@ def test_one_pixel(tmp_path):
 def test_real_images(real_data, tmp_path):
     """A mosaic of JWST turned by 43 degrees, and one of Spitzer along galactic latitude, of which north is 62 degrees left of up."""
     (nircam,) = (real_data / "nircam").glob("*_stamp.fits")
-    told = run(nircam, "-o", tmp_path / "n.png").stdout
+    told = run(nircam, "-o", tmp_path / "n.png", "--size", "4", "4", "--dpi", "100").stdout
     assert "27.7 arcsec x 27.7 arcsec, pixel 0.03078 arcsec" in told and "position angle 43.02 deg" in told and "ABELL2744" in told
     told = run(real_data / "irac" / "spitzer_example_image.fits").stdout
     assert "20.5 arcmin x 10.26 arcmin, pixel 1.2 arcsec" in told and "position angle 297.96 deg" in told and "MJy / sr" in told

@@ -98,11 +98,11 @@ def test_errors_are_true():
     y, x = np.mgrid[:61, :61]
     star = 100 * np.exp(-0.5 * ((x - 30.2) ** 2 + (y - 29.7) ** 2) / 9)
     region, rng = Circle(30.2, 29.7, 12), np.random.default_rng(4)
-    true = curve_of_growth(star, region)
+    true = curve_of_growth(star, region, n=3)
     pulls = []
     for _ in range(120):
         noisy = star + 7 + rng.normal(0, 3, star.shape)
-        found = curve_of_growth(noisy, region, error=3.0, background=Background(16, 10), background_method="mean")
+        found = curve_of_growth(noisy, region, n=3, error=3.0, background=Background(16, 10), background_method="mean")
         pulls.append([(found.r50 - true.r50) / found.r50_err, (found.r80 - true.r80) / found.r80_err, *(found.sum - true.sum) / found.err])
     assert np.std(pulls, axis=0) == pytest.approx(1, abs=0.22)
     assert np.abs(np.mean(pulls, axis=0)).max() < 0.33
