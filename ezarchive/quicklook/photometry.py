@@ -198,7 +198,8 @@ def _of(options: Options, some: Sequence[int], count: int) -> Options:
     given = options.background
     if len(some) == count or np.ndim(given) != 1 or len(given) != count:
         return options
-    return Options(**(vars(options) | {"background": np.asarray(given)[list(some)]}))
+    some_of = given[list(some)] if isinstance(given, np.ndarray) else [given[k] for k in some]
+    return Options(**(vars(options) | {"background": some_of}))
 
 
 def _shapes(source: Picture, regions: Sequence[Any]) -> list[Shape | InputError]:

@@ -500,6 +500,8 @@ class TestBatches:
     def test_backgrounds_one_by_one_where_a_region_fails(self):
         table = aperture_photometry(ONES, [CIRCLE, to_region(CIRCLE, tan()), CIRCLE], background=[0.5, 7, 2])
         np.testing.assert_allclose(np.array(table["background"]), [0.5, np.nan, 2])
+        table = aperture_photometry(ONES, [CIRCLE, to_region(CIRCLE, tan()), CIRCLE], background=[500, 7, 2] * u.mJy, unit="Jy")
+        np.testing.assert_allclose(table["background"].to_value("Jy"), [0.5, np.nan, 0.002])
 
     def test_units_that_convert_become_one(self):
         images = [NDData(ONES, unit="mJy"), NDData(ONES, unit="Jy")]
