@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COORDINATES = ("sexagesimal", "degrees", "pixels")
 _WIDTH, _MARGIN = 8.0, (1.9, 1.0)
+_BEYOND = "#404040"
 _NAMES = {
     "pos.eq.ra": "RA", "pos.eq.dec": "Dec", "pos.galactic.lon": "galactic longitude", "pos.galactic.lat": "galactic latitude",
     "pos.ecliptic.lon": "ecliptic longitude", "pos.ecliptic.lat": "ecliptic latitude",
@@ -166,6 +167,7 @@ def _axes(first: Layer, coordinates: str | None, inches: tuple[float, float]) ->
 def _draw_layers(axes: Axes, first: Layer, others: list[Layer], box: Box, largest: int) -> Grid:
     cells, values = sampled(first, others, box, largest)
     everything = [first, *others]
+    axes.set_facecolor(_BEYOND)
     axes.imshow(blended(everything, values), origin="lower", extent=cells.extent, interpolation="auto")
     for layer in everything:
         if layer.contours is not None:
