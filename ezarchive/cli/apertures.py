@@ -14,7 +14,7 @@ import click
 
 from ezarchive import plots, quicklook
 from ezarchive.cli.common import boundary, cli
-from ezarchive.cli.looktext import as_text, columns, drawable, number, planes_of, regions_of, rows_as_csv, with_error
+from ezarchive.cli.looktext import as_text, columns, number, planes_of, regions_of, rows_as_csv, with_error
 from ezarchive.errors import EzarchiveError, InputError
 from ezarchive.files import check_output
 from ezarchive.flags import FLAGS_LOOK, decode, value
@@ -306,7 +306,7 @@ def _draw(picture: Picture, regions: Sequence[Any], labels: Sequence[str], curve
     """Write the view of an image and the curves of its regions, each with its data."""
     folder.mkdir(parents=True, exist_ok=True)
     unit = "" if picture.unit is None else picture.unit.to_string()
-    limits = drawable(quicklook.display_limits(picture))
+    limits = quicklook.display_limits(picture)
     shapes = [quicklook.shape_of(region, picture) for region in regions]
     figure = plots.view(picture.data, wcs=picture.wcs, limits=limits, label=picture.label, unit=unit, regions=shapes, labels=labels)
     written = [plots.save(figure, folder / f"{_file_name(picture.label)}.png")]

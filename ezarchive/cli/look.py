@@ -13,7 +13,7 @@ import click
 
 from ezarchive import plots, quicklook
 from ezarchive.cli.common import boundary, cli
-from ezarchive.cli.looktext import as_text, drawable, planes_of, regions_of
+from ezarchive.cli.looktext import as_text, planes_of, regions_of
 from ezarchive.errors import EzarchiveError, InputError
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def draw(looked: _Looked, options: dict[str, Any], shapes: Sequence[Any], labels
     return plots.view(
         picture.data,
         wcs=picture.wcs,
-        limits=drawable(looked.limits),
+        limits=looked.limits,
         contours=None if options["contours"] is None else _contours(options["contours"]),
         label=picture.label,
         unit=looked.statistics.unit,

@@ -17,7 +17,7 @@ from ezarchive import quicklook
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from ezarchive.quicklook import Limits, Picture
+    from ezarchive.quicklook import Picture
 
 
 def as_text(table: Table, form: str) -> str:
@@ -64,14 +64,6 @@ def planes_of(name: str) -> list[Picture]:
     for one in said:
         click.echo(f"ezarchive: {one.message}", err=True)
     return found
-
-
-def drawable(limits: Limits) -> tuple[float, float]:
-    """Return limits that an image can be drawn with: those of a flat one are apart, those of one without a finite pixel are numbers."""
-    low, high = limits
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return 0.0, 1.0
-    return (low, high) if low < high else (low - max(abs(low), 1.0) / 2.0, high + max(abs(high), 1.0) / 2.0)
 
 
 def regions_of(files: Iterable[Path], texts: Iterable[str], picture: Picture | None) -> tuple[list[Any], list[str], int]:

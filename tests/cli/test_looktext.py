@@ -33,8 +33,3 @@ def test_regions_of_texts_and_files(tmp_path, capsys):
     assert len(regions) == 2 and labels == ["one", "Subset 2"] and failed == 1
     told = capsys.readouterr().err
     assert "has no area" in told and "1 excluded" in told and regions[0].center.x == 9
-
-
-def test_limits_that_can_be_drawn():
-    assert looktext.drawable((1.0, 2.0)) == (1.0, 2.0) and looktext.drawable((math.nan, math.nan)) == (0.0, 1.0)
-    assert looktext.drawable((4.0, 4.0)) == (2.0, 6.0) and looktext.drawable((0.0, 0.0)) == (-0.5, 0.5)
