@@ -271,13 +271,23 @@ class Polygon(Shape):
 
     def moved(self, dx: float, dy: float) -> Polygon:
         """See `Shape`."""
-        return Polygon((self.corners + (dx, dy)).tolist())
+        return self._similar(self.corners + (dx, dy))
 
     def scaled(self, factor: float, about: tuple[float, float] | None = None) -> Polygon:
         """See `Shape`."""
         factor = number(factor, "factor", positive=True)
         middle = np.array(self.center if about is None else about, float)
-        return Polygon((middle + (self.corners - middle) * factor).tolist())
+        return self._similar(middle + (self.corners - middle) * factor)
+
+    def _similar(self, corners: NDArray[np.float64]) -> Polygon:
+        """Return a polygon of these corners, of the same form, so that its sides need not be looked at again."""
+        if not np.all(np.isfinite(corners)):
+            raise InputError("vertices: must be finite")
+        made = object.__new__(Polygon)
+        object.__setattr__(made, "vertices", tuple((x, y) for x, y in corners.tolist()))
+        if not made.area > 0:
+            raise InputError("vertices: must enclose an area, found none")
+        return made
 
 
 _PLAIN = {one.kind: one for one in (Circle, Ellipse, Rectangle, Polygon)}
