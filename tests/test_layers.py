@@ -11,10 +11,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "ezarchive"
 GROUND = {"errors", "config", "columns", "flags", "magnitudes", "sky", "targets", "files", "pool", "screen", "times", "kernels", "plots"}
 VERBS = {
-    "anchors", "aperture_photometry", "apertures", "archive", "ask", "batch", "browse", "calibrate", "calibrateframe", "demo", "driver", "engines",
-    "forced", "forcedframe", "index", "indexing", "looking", "maps", "measure", "measureoptions", "nightly", "oneimage", "positions",
-    "saving", "verify", "warmup",
-    "associate", "association", "differential", "epochs", "imagefitframe", "imagefits", "lightcurves", "periods", "variability", "withdraw"
+    "anchors", "aperture_photometry", "apertures", "archive", "ask", "associate", "association", "batch", "browse", "calibrate",
+    "calibrateframe", "demo", "differential", "driver", "engines", "epochs", "forced", "forcedframe", "imagefitframe", "imagefits",
+    "index", "indexing", "lightcurves", "looking", "maps", "measure", "measureoptions", "nightly", "oneimage", "periods",
+    "positions", "saving", "variability", "verify", "warmup", "withdraw",
 }  # fmt: skip
 FACE = {"cli", "__init__", "__main__"}
 SCIENCE = {"frames", "images", "photometry", "compare", "quicklook", "timeseries", "store", "catalogs", "database", "simulate"}
