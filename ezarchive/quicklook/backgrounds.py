@@ -34,6 +34,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
+_MEDIAN = math.sqrt(math.pi / 2)
+"""How much wider than a mean of normal noise its median scatters; of two pixels or one they are the same."""
+
+
 @dataclass(frozen=True)
 class Annulus:
     """A circular ring about the centre of each aperture, where its background is measured.
@@ -123,7 +127,7 @@ def background_levels(
     Returns
     -------
     Levels
-        ``error`` is std / sqrt(n), ``std`` with n in the denominator.
+        ``error`` is std / sqrt(n), of a median sqrt(pi / 2) times that (normal noise, many pixels); ``std`` has n in the denominator.
 
     Raises
     ------
@@ -176,20 +180,21 @@ def _measured(picture: Picture, shapes: Sequence[Shape], method: str, good: Bool
         return [_clipped(pixels_in(picture.data, shape, good), method) for shape in shapes]
     found = aperture_statistics(picture.data, shapes, good=good)
     columns = (found[name].tolist() for name in (method, "std", "n"))
-    return [_row(level, std, n) for level, std, n in zip(*columns, strict=True)]
+    return [_row(level, std, n, method) for level, std, n in zip(*columns, strict=True)]
 
 
 def _clipped(values: Floats, method: str) -> tuple[float, float, float, int]:
     if not values.size:
-        return _row(np.nan, np.nan, 0)
+        return _row(np.nan, np.nan, 0, method)
     values = np.asarray(sigma_clip(values, sigma=CLIP_SIGMA, maxiters=None, masked=False))
-    return _row(float(np.median(values) if method.endswith("median") else np.mean(values)), float(np.std(values)), values.size)
+    return _row(float(np.median(values) if method.endswith("median") else np.mean(values)), float(np.std(values)), values.size, method)
 
 
-def _row(level: float, std: float, n: int) -> tuple[float, float, float, int]:
+def _row(level: float, std: float, n: int, method: str) -> tuple[float, float, float, int]:
     # One pixel says nothing of the scatter.
     std = std if n > 1 else np.nan
-    return level, std / math.sqrt(n) if n else np.nan, std, n
+    wider = _MEDIAN if method.endswith("median") and n > 2 else 1.0
+    return level, wider * std / math.sqrt(n) if n else np.nan, std, n
 
 
 def _levels(rows: Sequence[tuple[float, float, float, int]], reasons: Sequence[str]) -> Levels:

@@ -110,8 +110,7 @@ def aperture_photometry(  # noqa: PLR0913  what a user says of images, regions a
     sum_raw / counts_factor, ``aperture_sum_mag`` = -2.5 log10(sum_raw / flux_scaling), ``sum_mag`` = -2.5 log10(sum / flux_scaling),
     ``ab_mag`` = -2.5 log10(sum / 3631 Jy). Statistics are of the pixels whose centres lie in the aperture, without weights. ``sum_err``
     squared is the sum of w error^2 where errors are given; else std^2 area for a measured background, and ``counts_factor`` times the sum;
-    a measured background adds area^2 std^2 / n, as of a mean: a median of normal noise has pi / 2 times that. ``err_source`` says what is
-    in it.
+    a measured background adds area^2 std^2 / n, pi / 2 times that where it is a median. ``err_source`` says what is in it.
 
     Examples
     --------

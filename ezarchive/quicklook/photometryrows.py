@@ -188,7 +188,7 @@ def _variance(flat: Flat, sums: Sums, levels: Levels, per_one: float | None) -> 
     -----
     Of an error map the sum of weight x error^2; without one, the scatter of the measured background times the area, and Poisson's noise of
     the source where counts are known. A measured background adds area^2 times its own variance: together
-    std^2 area (1 + area / n), as IRAF's phot has it.
+    std^2 area (1 + area / n) for a mean, as IRAF's phot has it, and std^2 area (1 + pi / 2 area / n) for a median.
     """
     parts = []
     variance = np.zeros(len(sums))

@@ -347,13 +347,14 @@ class TestErrors:
 
     def test_a_measured_background(self):
         data = gauss4.new()
-        row = one(data, Circle(150, 25, 7), background=Annulus(12, 8))
-        area, n, std = row["sum_aper_area"].value, row["n_background"], row["background_std"]
-        assert row["sum_err"] == pytest.approx(np.sqrt(std**2 * area * (1 + area / n)), rel=1e-12)
-        assert row["background_err"] == pytest.approx(std / np.sqrt(n), rel=1e-14)
+        for method, wider in (("mean", 1.0), ("median", np.pi / 2)):
+            row = one(data, Circle(150, 25, 7), background=Annulus(12, 8), background_method=method)
+            area, n, std = row["sum_aper_area"].value, row["n_background"], row["background_std"]
+            assert row["sum_err"] == pytest.approx(np.sqrt(std**2 * area * (1 + wider * area / n)), rel=1e-12)
+            assert row["background_err"] == pytest.approx(np.sqrt(wider) * std / np.sqrt(n), rel=1e-14)
         assert row["err_source"] == "background"
         both = one(data, Circle(150, 25, 7), background=Annulus(12, 8), error=2.0)
-        assert both["sum_err"] == pytest.approx(np.sqrt(4 * area + (area * std) ** 2 / n), rel=1e-12)
+        assert both["sum_err"] == pytest.approx(np.sqrt(4 * area + wider * (area * std) ** 2 / n), rel=1e-12)
         assert both["err_source"] == "map+background"
 
     def test_counts(self):
@@ -386,6 +387,17 @@ class TestErrors:
         )
         inside = 1 - np.exp(-64 / 8)
         pull = (table["sum"].value - 2500 * inside) / table["sum_err"].value
+        assert abs(pull.mean()) < 3 / np.sqrt(len(pull))
+        assert pull.std() == pytest.approx(1, abs=3 / np.sqrt(2 * len(pull)))
+
+    @pytest.mark.truth
+    @pytest.mark.parametrize("method", ["median", "mean"])
+    def test_errors_with_either_background_are_true(self, method):
+        """Empty sky with normal noise (the median of whole counts is not their mean) and a ring smaller than the aperture."""
+        data = np.random.default_rng(6).normal(100.0, 3.0, (1000, 1000))
+        shapes = [Circle(x + 0.3, y - 0.2, 8) for x in range(20, 990, 25) for y in range(20, 990, 25)]
+        table = aperture_photometry(data, shapes, background=Annulus(8.5, 2.5), background_method=method)
+        pull = np.asarray(table["sum"] / table["sum_err"])
         assert abs(pull.mean()) < 3 / np.sqrt(len(pull))
         assert pull.std() == pytest.approx(1, abs=3 / np.sqrt(2 * len(pull)))
 
