@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from ezarchive.errors import FrameError, InputError
 from ezarchive.quicklook.inputs import picture as as_picture
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.regionfits import fits_statements
-from ezarchive.quicklook.regionkinds import on_sky, outcomes, shape_of, to_region
+from ezarchive.quicklook.regionkinds import listed, on_sky, outcomes, shape_of, to_region
 from ezarchive.quicklook.regiontexts import Statement, crtf_statements, ds9_statements
 from ezarchive.quicklook.regionwriting import stcs, written
+from ezarchive.quicklook.shapebase import number
 
 __all__ = ["Failure", "RegionList", "parse_regions", "read_regions", "stcs", "write_regions"]
 
@@ -143,14 +145,14 @@ def parse_regions(text: str, *, format: str = "ds9", image: Any = None) -> Regio
 
 
 def write_regions(
-    path: str | os.PathLike[str], regions: Iterable[Any], *, format: str | None = None, wcs: Any = None, overwrite: bool = False
+    path: str | os.PathLike[str], regions: Any, *, format: str | None = None, wcs: Any = None, overwrite: bool = False
 ) -> Path:
     """Write regions to a file.
 
     Parameters
     ----------
     path : path
-    regions : iterable of regions.Region, Shape or what `ezarchive.quicklook.shape_of` takes
+    regions : regions.Region, Shape or what `ezarchive.quicklook.shape_of` takes, or an iterable of them
         Regions of the package keep their metadata (colour, text).
     format : {'ds9', 'crtf', 'fits'}, optional
         By default that of the suffix: ``.reg``, ``.ds9``; ``.crtf``; ``.fits``, ``.fit``, ``.fts``.
@@ -168,7 +170,7 @@ def write_regions(
     InputError
         If the file is there, the format unknown, or a region has no form in it; then nothing is written.
     """
-    return written(Path(path), list(regions), format, wcs, overwrite)
+    return written(Path(path), listed(regions), format, wcs, overwrite)
 
 
 def _sorted(statements: Iterable[Statement], image: Any) -> RegionList:
@@ -197,7 +199,10 @@ def _usable(region: Any, frame: str, picture: Picture | None) -> tuple[Any, str]
     if frame == "physical":
         if picture is None:
             return region, _PHYSICAL
-        region = _from_physical(region, picture)
+        try:
+            region = _from_physical(region, picture)
+        except InputError as err:
+            return region, str(err)
     if picture is None and isinstance(region, rg.SkyRegion):
         return region, _no_shape(region)
     (found,) = outcomes([region], picture)
@@ -216,10 +221,12 @@ def _no_shape(region: Any) -> str:
 def _from_physical(region: Any, picture: Picture) -> Any:
     """Return a region of DS9's physical pixels on the image's own: image = LTM physical + LTV, both counted from 1."""
     header = picture.meta
-    scale_x, scale_y = float(header.get("LTM1_1", 1.0)), float(header.get("LTM2_2", 1.0))
-    shift_x, shift_y = float(header.get("LTV1", 0.0)), float(header.get("LTV2", 0.0))
+    scale_x, scale_y = (number(header.get(name, 1.0), name) for name in ("LTM1_1", "LTM2_2"))
+    shift_x, shift_y = (number(header.get(name, 0.0), name) for name in ("LTV1", "LTV2"))
     if (scale_x, scale_y, shift_x, shift_y) == (1.0, 1.0, 0.0, 0.0) or not hasattr(region, "to_mask"):
         return region
+    if not (scale_x == scale_y and scale_x > 0):
+        raise InputError(f"physical coordinates: LTM1_1 and LTM2_2 must be equal and above 0, found {scale_x:g} and {scale_y:g}")
     shape = shape_of(region)
     moved = shape.scaled(scale_x, about=(-1.0, -1.0)).moved(shift_x, shift_y)
     made = to_region(moved)
@@ -239,7 +246,7 @@ def _bytes(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
         return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError) as err:
+    except (OSError, EOFError, zlib.error) as err:
         raise FrameError("unreadable", f"{path}: the region file cannot be read: {err}") from err
 
 

@@ -10,7 +10,10 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import regions as rg
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.utils.exceptions import AstropyWarning
 
 PIXEL_FRAMES = ("image", "physical")
@@ -18,6 +21,9 @@ _FRAMES = ("image", "physical", "icrs", "fk5", "j2000", "fk4", "b1950", "galacti
 _WORD = re.compile(r"[+-]?\s*([a-z][a-z0-9]*)", re.IGNORECASE)
 _HIDDEN = re.compile(r"#\s*(vector|ruler|compass|projection|segment|text|line|point)\s*\(", re.IGNORECASE)
 _BARE = re.compile(r"([+-]?\s*(?:box|ellipse))\s*\(([^()#]*)\)", re.IGNORECASE)
+_ANNOTATION = re.compile(r"ann\s", re.IGNORECASE)
+_IN_PIXELS = re.compile(r"[^\[]*\[\s*\[[^\]]*pix\s*\]", re.IGNORECASE)
+_CORNERS = re.compile(r"[+-]?\s*box\b", re.IGNORECASE)
 _ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, UnboundLocalError)
 
 
@@ -51,13 +57,29 @@ def ds9_statements(text: str) -> Iterator[Statement]:
 
 
 def crtf_statements(text: str) -> Iterator[Statement]:
-    """Yield the regions of a CRTF file."""
+    """Yield the regions of a CRTF file; places in ``pix`` are those of the image whatever the file's coordinates are."""
     everywhere: list[str] = []
     for line in (one.strip() for one in text.splitlines()):
         if line.lower().startswith("global"):
             everywhere.append(line)
+        elif _ANNOTATION.match(line):
+            yield Statement(line, (), "", "not implemented: an annotation, which is nothing to measure in")
         elif line and not line.startswith("#"):
-            yield _parsed(line, line, "crtf", ["#CRTFv0", *everywhere], "image")
+            in_pixels = _IN_PIXELS.match(line) is not None
+            found = _parsed(line, f"{line}, coord=IMAGE" if in_pixels else line, "crtf", ["#CRTFv0", *everywhere], "image")
+            yield found._replace(regions=tuple(map(_between_corners, found.regions))) if _CORNERS.match(line) else found
+
+
+def _between_corners(region: Any) -> Any:
+    """Return a box between two corners on the sky with its width there: the parser takes the difference in longitude for it."""
+    if not isinstance(region, rg.RectangleSkyRegion):
+        return region
+    center, width = region.center, region.width.to(u.deg)
+    if width > 180 * u.deg:  # the corners lie on both sides of longitude 0
+        width = 360 * u.deg - width
+        place = center.spherical
+        center = SkyCoord(place.lon + 180 * u.deg, place.lat, frame=center.frame.replicate_without_data())
+    return region.copy(center=center, width=width * np.cos(center.spherical.lat))
 
 
 def _split(line: str) -> list[str]:

@@ -170,6 +170,33 @@ def test_files_that_cannot_be_read(tmp_path):
         parse_regions("", format="fits")
 
 
+@pytest.mark.parametrize(
+    ("cards", "reason"),
+    [
+        ({"LTM1_1": 0.5, "LTM2_2": 0.25}, "LTM1_1 and LTM2_2 must be equal and above 0, found 0.5 and 0.25"),
+        ({"LTM1_1": -1.0, "LTM2_2": -1.0}, "LTM1_1 and LTM2_2 must be equal and above 0, found -1 and -1"),
+        ({"LTV1": "left"}, "LTV1='left': must be a finite number"),
+    ],
+)
+def test_physical_coordinates_that_cannot_be_followed_are_failures(cards, reason):
+    found = parse_regions("physical; circle(11,21,3)", image=picture(np.zeros((50, 50)), header=fits.Header(cards)))
+    assert not found.regions
+    assert reason in found.failures[0].reason
+
+
+def test_a_compressed_file_that_is_damaged(tmp_path):
+    whole = gzip.compress(b"image;circle(1,2,3)\n" * 50)
+    for raw in (whole[:12], whole[:20] + b"xx" + whole[22:]):
+        (tmp_path / "a.reg.gz").write_bytes(raw)
+        with pytest.raises(FrameError, match=r"a\.reg\.gz: the region file cannot be read"):
+            read_regions(tmp_path / "a.reg.gz")
+
+
+def test_one_region_is_written_as_a_list_of_one(tmp_path):
+    for k, one in enumerate((Circle(1, 2, 3), rg.CirclePixelRegion(rg.PixCoord(1, 2), 3))):
+        assert shapes_of(read_regions(write_regions(tmp_path / f"{k}.crtf", one))) == [Circle(1, 2, 3)]
+
+
 def test_an_empty_file(tmp_path):
     found = parse_regions("")
     assert found.message == "Loaded 0 of 0 regions"

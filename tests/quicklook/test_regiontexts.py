@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 
 from ezarchive.quicklook.regionfiles import parse_regions
 from ezarchive.quicklook.regionkinds import shapes_of
@@ -64,3 +65,29 @@ def test_crtf_line_by_line():
     (ellipse,) = shapes_of(found[1])
     assert (ellipse.a, ellipse.b, ellipse.theta) == (2, 3, 30)
     assert [one.reason.split(":")[0] for one in found.failures] == ["not implemented", "it cannot be understood", "it cannot be understood"]
+
+
+def test_crtf_pixels_are_those_of_the_image_whatever_the_frame_of_the_file():
+    text = "#CRTFv0\nglobal coord=J2000\ncircle[[5pix, 6pix], 2pix], label='5 pix'\n-box[[1pix, 1pix], [5pix, 4pix]]\n"
+    text += "circle[[150deg, 2deg], 3arcsec], label='[[x pix]'\n"
+    found = parse_regions(text, format="crtf")
+    assert not found.failures
+    assert shapes_of(found[0]) == [Circle(5, 6, 2)]
+    assert shapes_of(found.excluded) == [Rectangle(3, 2.5, 4, 3)]
+    assert found[1].center.ra.deg == pytest.approx(150)
+
+
+@pytest.mark.parametrize("ra", [150.0, 0.0, 359.999])
+def test_a_crtf_box_between_corners_on_the_sky_has_the_width_that_it_has_there(ra):
+    west, east = ((ra + off) % 360.0 for off in (-0.01, 0.01))
+    for first, last in ((east, west), (west, east)):
+        text = f"#CRTFv0\nglobal coord=ICRS\nbox[[{first}deg, 59.99deg], [{last}deg, 60.01deg]]\n"
+        (box,) = parse_regions(text, format="crtf")
+        assert box.center.separation(SkyCoord(ra, 60, unit="deg")).arcsec < 1e-6
+        assert (box.width.to_value("deg"), box.height.to_value("deg")) == pytest.approx((0.01, 0.02))
+
+
+def test_crtf_annotations_are_nothing_to_measure_in():
+    found = parse_regions("#CRTFv0\nann circle[[1deg, 2deg], 3arcsec], coord=ICRS\n", format="crtf")
+    assert not found.regions
+    assert found.failures[0].reason == "not implemented: an annotation, which is nothing to measure in"
