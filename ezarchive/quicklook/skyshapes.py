@@ -24,7 +24,7 @@ ROUND = 0.01
 """How far from a circle the image of a circle may be (ratio of the axes less 1), and from a right angle that of a right angle (its cosine),
 to be taken for one; its area is right either way."""
 _ANGLES = 0.1
-"""Degrees between the axes of the two ellipses of an annulus up to which they are one."""
+"""Degrees between the axes of the two ellipses or rectangles of an annulus up to which they are one."""
 _ARCSEC = 206264.80624709636
 
 
@@ -204,7 +204,7 @@ def _placed(outline: SkyOutline, x: float, y: float, axes: Floats) -> Shape | In
         if outline.inner is None:
             return outer
         inner = _simple(outline.kind, x, y, outline.inner, axes)
-        if isinstance(inner, Ellipse) and isinstance(outer, Ellipse) and _turned(inner, outer) < _ANGLES:
+        if type(inner) is type(outer) and isinstance(inner, (Ellipse, Rectangle)) and _turned(inner, outer) < _ANGLES:
             inner = replace(inner, theta=outer.theta)
         if isinstance(inner, Polygon) or getattr(inner, "theta", 0.0) != getattr(outer, "theta", 0.0):
             return Combined("xor", (outer, inner))
@@ -245,7 +245,7 @@ def _rectangle(x: float, y: float, axes: Floats) -> Shape:
     return Rectangle(x, y, float(width * keep), float(height * keep), float(np.degrees(np.arctan2(along[1], along[0])) % 360.0))
 
 
-def _turned(one: Ellipse, other: Ellipse) -> float:
+def _turned(one: Ellipse | Rectangle, other: Any) -> float:
     return abs((one.theta - other.theta + 90.0) % 180.0 - 90.0)
 
 

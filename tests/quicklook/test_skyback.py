@@ -11,6 +11,7 @@ from ezarchive.errors import InputError
 from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle
 from ezarchive.quicklook.skyback import on_other, to_sky_shape
+from ezarchive.quicklook.skyshapes import project
 
 
 class Common:
@@ -95,3 +96,18 @@ def test_no_sky_no_shape():
         to_sky_shape(Circle(40, 50, 6), short)
     with pytest.raises(InputError, match="shape: the WCS must have a sky at all its corners"):
         to_sky_shape(Polygon([(10, 10), (30, 10), (10, 30)]), short)
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("place", [(0.0, 0.0), (0.001, 60.0), (10.0, 90.0), (359.9999, -89.999)])
+@pytest.mark.parametrize("kind", [Ellipse, Rectangle])
+def test_an_annulus_stays_one_on_the_sky_and_back(place, kind):
+    for turned in np.linspace(0, 180, 13):
+        sin, cos = np.sin(np.radians(turned)), np.cos(np.radians(turned))
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], place, [50, 50]
+        wcs.wcs.cd = np.array([[-cos, sin], [sin, cos]]) / 3600
+        shape = Annulus(kind(30, 40, 3, 2, 50), kind(30, 40, 6, 4, 50))
+        (found,) = project([to_sky_shape(shape, wcs)], wcs)
+        assert isinstance(found, Annulus)
+        assert found.area == pytest.approx(shape.area, rel=1e-7)
