@@ -51,6 +51,10 @@ class Subsets(Mapping[str, Subset]):
             raise InputError(f"subset {label!r}: must be one of {', '.join(self._items) or 'none, as there is none'}")
         return self._items[label]
 
+    def get(self, label: Any, default: Any = None) -> Any:
+        """Return a subset, or something else where there is none of this label."""
+        return self._items.get(label, default)
+
     def __contains__(self, label: object) -> bool:
         return label in self._items
 
@@ -236,14 +240,24 @@ class Subsets(Mapping[str, Subset]):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> Subsets:
-        """Return the subsets that `to_dict` wrote; their images by label, where there are any."""
+        """Return the subsets that `to_dict` wrote; their images by label, where there are any.
+
+        Raises
+        ------
+        InputError
+            If `values` is nothing of the kind.
+        """
         made = cls()
-        for one in values["subsets"]:
-            picture = (pictures or {}).get(one["image"])
-            found = Subset("", shape_from_dict(one["shape"]), None, one["image"], picture)
-            if one.get("on_sky") and picture is not None and picture.wcs is not None:
+        try:
+            given = [(one["label"], one["shape"], one["image"], one.get("on_sky", False)) for one in values["subsets"]]
+        except (AttributeError, KeyError, TypeError) as err:
+            raise InputError(f"values: must be what `Subsets.to_dict` returns, found {type(values).__name__} ({err!r})") from err
+        for label, shape, image, on_sky in given:
+            picture = (pictures or {}).get(image)
+            found = Subset("", shape_from_dict(shape), None, image, picture)
+            if on_sky and picture is not None and picture.wcs is not None:
                 found = replace(found, sky=to_sky_shape(found.shape, picture.wcs))
-            made._kept(found, one["label"])
+            made._kept(found, label)
         return made
 
     def _kept(self, subset: Subset, label: str | None) -> Subset:

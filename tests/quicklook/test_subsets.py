@@ -105,7 +105,14 @@ def test_bad_input_changes_nothing(work, message):
     assert subsets.to_dict() == before
 
 
+@pytest.mark.parametrize("values", [None, {}, {"subsets": [{"label": "a"}]}, {"subsets": ["a"]}, {"subsets": 5}])
+def test_what_to_dict_did_not_write_is_refused(values):
+    with pytest.raises(InputError, match=r"values: must be what `Subsets.to_dict` returns, found"):
+        Subsets.from_dict(values)
+
+
 def test_nothing_yet():
+    assert Subsets().get("a") is None
     with pytest.raises(InputError, match="subset 'a': must be one of none, as there is none"):
         Subsets()["a"]
 
