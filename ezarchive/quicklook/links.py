@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -218,6 +219,8 @@ def link(
     off than `tolerance`. In cells of the grid whose corners do not count, and beyond the reference, a link uses the full WCS.
     """
     _check(link_type, tolerance, wcs_fallback, degree)
+    if not isinstance(use_affine, (bool, np.bool_)):
+        raise InputError(f"use_affine: must be True or False, found {use_affine!r}")
     first, second = picture(reference, "reference"), picture(image, "image")
     if reference is image or _same(first, second):
         return _identity("self", first, second)
@@ -243,9 +246,9 @@ def checked_box(box: Any, name: str = "box") -> Box:
     InputError
         If they are not four finite numbers, the first of each pair the smaller.
     """
-    values = np.asarray(box, float) if np.size(box) == 4 else np.full(4, np.nan)
-    x0, x1, y0, y1 = (float(value) for value in values.ravel())
-    if not (np.isfinite(values).all() and x0 < x1 and y0 < y1):
+    values = _four(box)
+    x0, x1, y0, y1 = [math.nan] * 4 if values is None else values.tolist()
+    if not (math.isfinite(x0 + x1 + y0 + y1) and x0 < x1 and y0 < y1):
         raise InputError(f"{name}: must be (x0, x1, y0, y1) with x0 < x1 and y0 < y1, found {box}")
     return x0, x1, y0, y1
 
@@ -260,9 +263,18 @@ def view_box(zoom: Any, name: str = "zoom") -> Box | None:
     """
     if zoom is None:
         return None
-    if np.size(zoom) == 4 and not np.isfinite(np.asarray(zoom, float)).all():
+    values = _four(zoom)
+    if values is not None and not np.isfinite(values).all():
         return None
     return checked_box(zoom, name)
+
+
+def _four(box: Any) -> Floats | None:
+    try:
+        values = np.asarray(box, float).ravel()
+    except (TypeError, ValueError):
+        return None
+    return values if values.size == 4 else None
 
 
 def checked_link(way: Any, shape: tuple[int, int], name: str = "link") -> Link:

@@ -14,6 +14,7 @@ from astropy.wcs.utils import pixel_to_pixel
 
 from ezarchive.errors import InputError
 from ezarchive.quicklook import link, picture
+from ezarchive.quicklook.links import checked_box, view_box
 
 pytestmark = pytest.mark.pure
 
@@ -249,11 +250,19 @@ class TestSwitches:
             ({"tolerance": np.nan}, "tolerance: must be"),
             ({"tolerance": "small"}, "tolerance: must be"),
             ({"degree": 0}, "degree: must be 1 to 5, found 0"),
+            ({"use_affine": "no"}, "use_affine: must be True or False, found 'no'"),
         ],
     )
     def test_wrong_arguments(self, given, said):
         with pytest.raises(InputError, match=said):
             link(np.zeros((2, 2)), np.zeros((2, 2)), **given)
+
+
+@pytest.mark.parametrize("box", [(1, 2, 3), (5, 1, 1, 5), ("a", "b", "c", "d"), "abcd", 7, [[1, 2], [3, 4, 5]]])
+def test_a_view_is_four_numbers_in_order(box):
+    for check in (checked_box, view_box):
+        with pytest.raises(InputError, match=r"view: must be \(x0, x1, y0, y1\) with x0 < x1 and y0 < y1, found"):
+            check(box, "view")
 
 
 class TestNoWay:
