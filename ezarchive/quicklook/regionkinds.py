@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import operator as op
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
 import photutils.aperture as ap
 import regions as rg
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 
 from ezarchive.errors import InputError
 from ezarchive.quicklook.inputs import picture as as_picture
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.shapebase import number
 from ezarchive.quicklook.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle, Shape, shape_from_dict
+from ezarchive.quicklook.skyback import to_sky_shape
 from ezarchive.quicklook.skyregions import OPERATORS, sky_shapes
 from ezarchive.quicklook.skyshapes import SkyCombined, SkyInverted, SkyOutline, SkyPolygon, SkyShape, project
+from ezarchive.quicklook.skywcs import checked_wcs
 
 NO_WCS = "Sky region provided but data has no valid WCS"
 NO_MASK = "Mask creation failed"
 _SKY_REGIONS = (rg.SkyRegion, ap.SkyAperture)
 _SKY_SHAPES = (SkyOutline, SkyPolygon, SkyCombined, SkyInverted)
+_SKY_KINDS = {
+    "ellipse": (rg.EllipseSkyRegion, rg.EllipseAnnulusSkyRegion),
+    "rectangle": (rg.RectangleSkyRegion, rg.RectangleAnnulusSkyRegion),
+}
 _JOINED = {"and": op.and_, "or": op.or_, "xor": op.xor}
 
 
@@ -144,12 +152,41 @@ def to_region(shape: Shape, wcs: Any = None) -> rg.Region:
     Raises
     ------
     InputError
-        If the package has none for it: the outside of a shape, or a mask.
+        If the package has none for it: the outside of a shape, or a mask; or `wcs` is none.
+
+    Notes
+    -----
+    On the sky it is the image of the shape by the derivatives of the WCS at its centre: an ellipse of a circle where pixels are oblong.
     """
     if not isinstance(shape, Shape):
         raise InputError(f"shape: must be a shape, found {type(shape).__name__}")
     region = _region(shape)
-    return region if wcs is None else region.to_sky(wcs)
+    return region if wcs is None else sky_region(to_sky_shape(shape, checked_wcs(wcs)))
+
+
+def sky_region(shape: SkyShape) -> rg.SkyRegion:
+    """Return a shape of the sky as a region of the package ``regions``, ICRS.
+
+    Raises
+    ------
+    InputError
+        If it is the outside of a shape.
+    """
+    if isinstance(shape, SkyInverted):
+        raise InputError("shape: there is no region for the outside of a shape")
+    if isinstance(shape, SkyCombined):
+        joined = _JOINED[shape.operator]
+        return reduce(lambda one, other: rg.CompoundSkyRegion(one, other, joined), map(sky_region, shape.parts))
+    if isinstance(shape, SkyPolygon):
+        return rg.PolygonSkyRegion(SkyCoord(*np.array(shape.vertices, float).T, unit="deg"))
+    center, angle = SkyCoord(shape.ra, shape.dec, unit="deg"), ((shape.pa + 90.0) % 360.0) * u.deg
+    full = (2.0 if shape.kind == "ellipse" else 1.0) * u.arcsec
+    outer = [length * full for length in shape.lengths]
+    inner = [length * full for length in shape.inner or ()]
+    if shape.kind == "circle":
+        return rg.CircleAnnulusSkyRegion(center, *inner, *outer) if inner else rg.CircleSkyRegion(center, *outer)
+    simple, ring = _SKY_KINDS[shape.kind]
+    return ring(center, inner[0], outer[0], inner[1], outer[1], angle) if inner else simple(center, *outer, angle)
 
 
 def on_sky(region: Any) -> SkyShape | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import regions as rg
 from astropy import units as u
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import ICRS, SkyCoord
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
@@ -20,10 +20,11 @@ from ezarchive.errors import InputError
 from ezarchive.files import atomic_write
 from ezarchive.quicklook.inputs import picture as as_picture
 from ezarchive.quicklook.regionfits import region_table
-from ezarchive.quicklook.regionkinds import listed, on_sky, shape_of, to_region
+from ezarchive.quicklook.regionkinds import listed, on_sky, shape_of, sky_region, to_region
 from ezarchive.quicklook.shapes import Shape
 from ezarchive.quicklook.skyback import to_sky_shape
 from ezarchive.quicklook.skyshapes import SkyCombined, SkyInverted, SkyOutline, SkyPolygon, SkyShape
+from ezarchive.quicklook.skywcs import checked_wcs
 
 _SUFFIXES = {".reg": "ds9", ".ds9": "ds9", ".crtf": "crtf", ".fits": "fits", ".fit": "fits", ".fts": "fits"}
 _ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError)
@@ -82,10 +83,22 @@ def _as_region(region: Any, wcs: Any, form: str) -> Any:
         if form == "fits" and isinstance(region, rg.SkyRegion):
             if wcs is None:
                 raise InputError("wcs: must be given for regions of the sky in a FITS table, which has pixels only")
-            return region.to_pixel(wcs)
-        return region
+            return region.to_pixel(checked_wcs(wcs))
+        return region if isinstance(region, rg.PixelRegion) else _in_frame(region, form)
     shape = region if isinstance(region, Shape) else shape_of(region)
     return to_region(shape, None if form == "fits" else wcs)
+
+
+def _in_frame(region: Any, form: str) -> Any:
+    """Return a region of the sky in ICRS if its own frame has no name in a format: there positions or angles would be taken for others."""
+    center = region.vertices if isinstance(region, rg.PolygonSkyRegion) else getattr(region, "center", None)
+    if center is None:
+        return region
+    frame = center.frame.replicate_without_data()
+    if isinstance(frame, ICRS) or (form == "ds9" and frame.is_equivalent_frame(type(frame)())):
+        return region
+    found = on_sky(region)
+    return region if found is None else sky_region(found).copy(meta=region.meta.copy(), visual=region.visual.copy())
 
 
 def _fits(regions: Sequence[Any]) -> bytes:

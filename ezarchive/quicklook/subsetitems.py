@@ -11,7 +11,7 @@ from ezarchive.quicklook.inputs import picture as as_picture
 from ezarchive.quicklook.overlaps import overlap
 from ezarchive.quicklook.pictures import Picture
 from ezarchive.quicklook.regionfiles import Failure
-from ezarchive.quicklook.regionkinds import NO_MASK, on_sky, shape_of, to_region
+from ezarchive.quicklook.regionkinds import NO_MASK, on_sky, shape_of, sky_region, to_region
 from ezarchive.quicklook.shapes import Combined, Inverted, Shape
 from ezarchive.quicklook.skyback import on_other, to_sky_shape
 from ezarchive.quicklook.skyshapes import SkyCombined, SkyInverted, SkyShape, leaves, sky_values
@@ -115,6 +115,8 @@ class Subset:
         InputError
             If there is none for it (a mask, the outside of a shape), or no WCS.
         """
+        if sky and self.sky is not None:
+            return sky_region(self.sky)
         wcs = self.picture.wcs if sky and self.picture is not None else None
         if sky and wcs is None:
             raise InputError(f"{self.label}: must have an image with a WCS to be a region of the sky")

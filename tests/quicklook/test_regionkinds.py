@@ -365,3 +365,24 @@ def test_sky_regions_back_and_forth():
         assert isinstance(region, rg.SkyRegion)
         back = shape_of(region, on)
         assert back.bounds == pytest.approx(shape.bounds, abs=1e-5)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("matrix", [[[-1, 0], [0, 1]], [[1, 0], [0, 1]], [[-2, 0], [0, 1]], [[-1, 0.3], [0.1, 1]]])
+def test_to_the_sky_and_back_where_pixels_are_mirrored_oblong_or_skew(matrix):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [0.001, 75.0], [40, 40]
+    wcs.wcs.cd = np.array(matrix) * 0.3 / 3600
+    on, places = picture(np.zeros((90, 90)), wcs=wcs), np.random.default_rng(1).uniform(10, 70, (2, 5000))
+    rings = [Annulus(kind(40, 40, 6, 4, 50), kind(40, 40, 12, 8, 50)) for kind in (Ellipse, Rectangle)]
+    shapes = [Circle(40, 40, 9), Ellipse(40, 40, 9, 4, 20), Rectangle(40, 40, 9, 4, 20), Polygon([(20, 20), (40, 25), (30, 50)]), *rings]
+    shapes += [Annulus(Circle(40, 40, 5), Circle(40, 40, 9)), Combined("xor", (Circle(30, 40, 9), Ellipse(40, 40, 12, 8, 0)))]
+    for shape in shapes:
+        back = shape_of(to_region(shape, wcs), on)
+        assert np.count_nonzero(back.contains(*places) != shape.contains(*places)) <= 2, (shape, back)
+
+
+@pytest.mark.pure
+def test_a_wcs_that_is_none_is_named():
+    with pytest.raises(InputError, match="wcs: must be a WCS, found str without pixel_to_world"):
+        to_region(Circle(1, 2, 3), "x")

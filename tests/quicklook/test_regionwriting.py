@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import regions as rg
 from astropy import units as u
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import FK4, FK5, SkyCoord
 from astropy.wcs import WCS
 
 from ezarchive.errors import InputError
 from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.regionfiles import read_regions, stcs, write_regions
+from ezarchive.quicklook.regionkinds import shapes_of
 from ezarchive.quicklook.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle
 
 pytestmark = pytest.mark.pure
@@ -104,3 +105,24 @@ def test_stcs():
         stcs(Circle(1, 1, 1))
     with pytest.raises(InputError, match="a mask of pixels has no outline on the sky"):
         stcs(Raster(np.ones((2, 2), bool)), IMAGE)
+
+
+@pytest.mark.parametrize("suffix", ["reg", "crtf"])
+@pytest.mark.parametrize("frame", ["icrs", "fk5", FK5(equinox="J1975"), "fk4", FK4(equinox="B1900"), "galactic"], ids=str)
+def test_places_and_angles_of_any_frame_are_the_same_after_writing(tmp_path, frame, suffix):
+    place = SkyCoord(30.0, -40.0, unit="deg").transform_to(frame)
+    given = [rg.EllipseSkyRegion(place, 8 * u.arcsec, 3 * u.arcsec, 20 * u.deg), rg.CircleSkyRegion(place, 3 * u.arcsec)]
+    given += [rg.RectangleSkyRegion(place, 8 * u.arcsec, 3 * u.arcsec, 20 * u.deg, meta=rg.RegionMeta(text="a box"))]
+    found = read_regions(write_regions(tmp_path / f"a.{suffix}", given))
+    assert not found.failures
+    assert found.labels == ("", "", "a box")
+    for one, other in zip(shapes_of(found, IMAGE), shapes_of(given, IMAGE), strict=True):
+        assert one.center == pytest.approx(other.center, abs=1e-5)
+        assert one.area == pytest.approx(other.area, rel=1e-6)
+        assert getattr(one, "theta", 0.0) == pytest.approx(getattr(other, "theta", 0.0), abs=1e-4)
+
+
+def test_a_wcs_that_is_none_is_named(tmp_path):
+    with pytest.raises(InputError, match="wcs: must be a WCS, found str without pixel_to_world"):
+        write_regions(tmp_path / "a.reg", [Circle(1, 2, 3)], wcs="x")
+    assert not (tmp_path / "a.reg").exists()
