@@ -180,7 +180,8 @@ class _Data:
     def pixel_variance(self, away: Floats, n_free: int) -> float:
         """Return the variance of a pixel from what is left of them all, which is known better than from the few means of rings."""
         count = float(self.share.sum())
-        return float(self.share @ away**2) / max(count - n_free, 1.0)
+        size = float(np.max(np.abs(away))) or 1.0
+        return float(self.share @ (away / size) ** 2) / max(count - n_free, 1.0) * size * size
 
 
 def _data(profile: RadialProfile) -> _Data:
@@ -250,24 +251,29 @@ class _Minimum:
 def _minimised(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, float]) -> _Minimum:
     """Fit in numbers near 1: amplitude and offset by the spread of the values, log(fwhm), 1 / beta."""
     start = _start(data) | dict(held)
-    goal = data.whiten(data.values)
     size = float(np.max(np.abs(data.values))) or 1.0
+    goal = data.whiten(data.values / size)
     norm = float(np.linalg.norm(goal)) or 1.0
     scales = {"amplitude": size, "offset": size, "fwhm": 1.0, "beta": 1.0}
     low = {"fwhm": math.log(1e-2), "beta": _SHAPES[0]}
     high = {"fwhm": math.log(100.0 * (1.0 + float(data.radius.max()))), "beta": _SHAPES[1]}
 
     def residuals(inner: Floats) -> Floats:
-        found = dict(held) | {name: _outer(name, value * scales[name]) for name, value in zip(free, inner, strict=True)}
+        found = kept | {name: _outer(name, value) for name, value in zip(free, inner, strict=True)}
         return (data.whiten(_of(model, data.radius, found)) - goal) / norm
 
+    # Values are divided by the largest of them, so that no square is too large or too small.
+    kept = {name: value / scales[name] for name, value in held.items()}
     first = [_inner(name, start[name]) / scales[name] for name in free]
     bounds = ([low.get(name, -np.inf) for name in free], [high.get(name, np.inf) for name in free])
     found = least_squares(residuals, first, bounds=bounds, xtol=1e-12, ftol=1e-12, gtol=1e-12, jac="3-point", max_nfev=500)
     fitted = {name: _outer(name, value * scales[name]) for name, value in zip(free, found.x, strict=True)}
     slopes = np.array([_slope(name, fitted[name]) * scales[name] for name in free])
     at_limit = tuple(name for name, state in zip(free, found.active_mask, strict=True) if state)
-    return _Minimum(fitted, found.jac * norm / slopes, 2.0 * float(found.cost) * norm**2, at_limit, bool(found.success), str(found.message))
+    with np.errstate(over="ignore", divide="ignore"):
+        jacobian = found.jac * (norm * size) / slopes
+    square = 2.0 * float(found.cost) * norm * norm * size * size
+    return _Minimum(fitted, jacobian, square, at_limit, bool(found.success), str(found.message))
 
 
 def _inner(name: str, value: float) -> float:
@@ -294,7 +300,7 @@ def _result(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, f
     free = tuple(free[k] for k in inside)
     away = data.values - _of(model, data.radius, values)
     spread = 1.0 if data.known else data.pixel_variance(away, len(free))
-    covariance = _covariance(found.jacobian[:, inside], spread)
+    covariance = _covariance(found.jacobian[:, inside], spread, flat=bool(np.all(data.values == data.values[0])))
     errors = dict.fromkeys(PARAMETERS[model], 0.0) | dict(zip(free, np.sqrt(np.diag(covariance)).tolist(), strict=True))
     errors |= dict.fromkeys(found.at_limit, math.nan)
     _derive(model, values, errors, covariance, free)
@@ -307,17 +313,28 @@ def _result(data: _Data, model: str, free: tuple[str, ...], held: Mapping[str, f
         at_limit=found.at_limit,
         chi2=found.square if data.known else math.nan,
         dof=data.n - len(free),
-        rms=float(np.sqrt(np.mean(data.means(away) ** 2))),
+        rms=_rms(data.means(away)),
         converged=found.success,
         message=found.message,
     )
 
 
-def _covariance(jacobian: Floats, spread: float) -> Floats:
-    """Return the inverse of the normal matrix times the variance of the data; infinite where these say nothing, whatever their variance."""
+def _rms(values: Floats) -> float:
+    size = float(np.max(np.abs(values))) or 1.0
+    return size * float(np.sqrt(np.mean((values / size) ** 2)))
+
+
+def _covariance(jacobian: Floats, spread: float, *, flat: bool) -> Floats:
+    """Return the inverse of the normal matrix times the variance of the data; infinite where these say nothing, whatever their variance.
+
+    Values that are all the same (`flat`) say nothing of a width, and neither do numbers beyond the range of the machine.
+    """
+    n = jacobian.shape[1]
+    if flat or not (np.isfinite(jacobian).all() and math.isfinite(spread)):
+        return np.full((n, n), np.inf)
     size = np.linalg.norm(jacobian, axis=0)
     if not np.all(size > 0):
-        return np.full((len(size), len(size)), np.inf)
+        return np.full((n, n), np.inf)
     _, values, axes = np.linalg.svd(jacobian / size, full_matrices=False)
     if values[-1] <= 1e-12 * values[0]:
         return np.full((len(size), len(size)), np.inf)

@@ -141,7 +141,10 @@ def ring_means(found: sparse.csr_array, values: Floats, variance: Floats | None)
     weights = sparse.csr_array(sparse.diags_array(inverse) @ found)
     mean = np.where(filled, weights @ values, np.nan)
     rows = np.repeat(np.arange(len(n)), n)
-    away = np.bincount(rows, weights.data * (values[weights.indices] - mean[rows]) ** 2, minlength=len(n))
+    apart = values[weights.indices] - mean[rows]
+    # What is left of huge values, as 1e300, has squares beyond the range of the machine.
+    with np.errstate(over="ignore"):
+        away = np.bincount(rows, weights.data * apart**2, minlength=len(n))
     std = np.where(filled, np.sqrt(away), np.nan)
     squares = weights.power(2)
     if variance is not None:

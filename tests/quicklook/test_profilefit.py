@@ -184,6 +184,20 @@ def test_a_flat_profile_tells_nothing(level, model, raw):
     json.dumps(fit.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_flat_profile_has_no_width(raw):
+    for level in (0.0, 1.0, 1e10, 1e17, 1e300):
+        fit = fit_profile(radial_profile(np.full((15, 19), level), Circle(3, 4, 6), raw=raw))
+        assert fit.fwhm_err == math.inf and fit.at(20.0) == pytest.approx(level)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_values_near_the_ends_of_the_range(raw):
+    fit = fit_profile(radial_profile(gaussian() * 1e298, Circle(30.2, 29.7, 14), raw=raw))
+    assert fit.fwhm == pytest.approx(FWHM, abs=1e-4) and fit.values["amplitude"] == pytest.approx(1e300, rel=1e-6) and fit.rms < 1e296
+    json.dumps(fit.to_dict(), allow_nan=False)
+
+
 def test_it_serialises():
     for model in ("gaussian", "moffat"):
         fit = fit_profile(radial_profile(gaussian(), Circle(30.2, 29.7, 14)), model)
