@@ -6,6 +6,8 @@ import math
 from html import escape
 from typing import Protocol
 
+import numpy as np
+
 from ezarchive.errors import InputError
 
 Point = tuple[float, float]
@@ -43,7 +45,7 @@ def svg_of(compass: Arms, size: int = 240, href: str | None = None) -> str:
     InputError
         If `size` is smaller.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 16:
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 16:
         raise InputError(f"size: must be a whole number of pixels, 16 or more, found {size!r}")
     ny, nx = compass.shape
     factor = size / max(nx, ny)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ezarchive import sky
 from ezarchive.errors import InputError
 from ezarchive.quicklook.compassdrawing import svg_of
 from ezarchive.quicklook.inputs import picture
 from ezarchive.quicklook.links import Link, checked_link, view_box
 from ezarchive.quicklook.scalebars import ScaleBar, scale_bar
+from ezarchive.quicklook.skyshapes import local_jacobian
 from ezarchive.quicklook.skywcs import to_pixel, to_sky
 
 Floats = NDArray[np.float64]
@@ -263,14 +263,8 @@ def _arms(wcs: Any, x: float, y: float, radius: float) -> dict[str, Any]:
 
 
 def _on_sky(wcs: Any, x: float, y: float) -> dict[str, Any]:
-    """Return position angle, parity and scales from the local derivatives, by differences of one pixel."""
-    points = sky.unit_vectors(*to_sky(wcs, x + np.array([0.5, -0.5, 0.0, 0.0]), y + np.array([0.0, 0.0, 0.5, -0.5])))
-    along = np.degrees(np.stack([points[0] - points[1], points[2] - points[3]])) * 3600
-    centre = points.sum(axis=0)
-    ra, dec = np.radians(sky.from_vectors(centre))
-    east = np.array([-np.sin(ra), np.cos(ra), 0.0])
-    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
-    (ex, ey), (nx, ny) = along @ east, along @ north
+    """Return position angle, parity and scales from the local derivatives."""
+    (ex, ey), (nx, ny) = local_jacobian(wcs, [x], [y])[0].tolist()
     determinant = float(ex * ny - ey * nx)
     if not math.isfinite(determinant):
         return {}

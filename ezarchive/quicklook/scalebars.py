@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from ezarchive.errors import InputError
 
 _STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
@@ -43,8 +45,9 @@ def scale_bar(pixel_scale: float, across: float, fraction: float = 0.25) -> Scal
         If one of them is not above 0, or `fraction` above 1.
     """
     for name, value in (("pixel_scale", pixel_scale), ("across", across), ("fraction", fraction)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name}: must be a number above 0, found {value}")
+        known = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if not (known and math.isfinite(value) and value > 0):
+            raise InputError(f"{name}: must be a number above 0, found {value!r}")
     if fraction > 1:
         raise InputError(f"fraction: must be at most 1, found {fraction}")
     arcsec = _round_angle(pixel_scale * across * fraction)

@@ -161,11 +161,16 @@ def _det(matrices: Floats) -> Floats:
 
 
 def _differences(wcs: Any, x: Floats, y: Floats) -> Floats:
-    """Central differences over one pixel, as `sky.jacobian` has them."""
-    ra, dec = to_sky(wcs, np.stack([x + 0.5, x - 0.5, x, x]), np.stack([y, y, y + 0.5, y - 0.5]))
+    """Central differences over one pixel, as `sky.jacobian` has them; one-sided ones where one side is beyond a bounding box."""
+    ra, dec = to_sky(wcs, np.stack([x + 0.5, x - 0.5, x, x, x]), np.stack([y, y, y + 0.5, y - 0.5, y]))
     points = sky.unit_vectors(ra, dec)
-    along = np.stack([points[0] - points[1], points[2] - points[3]], axis=-1) * _ARCSEC
-    middle = points.sum(axis=0)
+    beyond = ~np.isfinite(points).all(axis=-1)
+    points = np.where(beyond[..., None], points[4], points)
+    steps = np.where(beyond[:4], 0.0, 0.5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spans = ((points[k] - points[k + 1]) / (steps[k] + steps[k + 1])[:, None] for k in (0, 2))
+        along = np.stack(list(spans), axis=-1) * _ARCSEC
+    middle = points[:4].sum(axis=0)
     middle /= np.sqrt((middle**2).sum(-1))[:, None]
     longitude = np.arctan2(middle[:, 1], middle[:, 0])
     east = np.stack([-np.sin(longitude), np.cos(longitude), np.zeros_like(longitude)], axis=-1)

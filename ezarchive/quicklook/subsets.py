@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ezarchive.errors import InputError
 from ezarchive.quicklook.centroids import Recentered, recenter
 from ezarchive.quicklook.inputs import picture as as_picture
@@ -185,7 +187,7 @@ class Subsets(Mapping[str, Subset]):
         if part is None and len(parts) > 1:
             raise InputError(f"part: must be given for {label!r}, which has {len(parts)} parts")
         index = 0 if part is None else part
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(parts):
+        if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not 0 <= index < len(parts):
             raise InputError(f"part={part!r}: must be a whole number from 0 to {len(parts) - 1}")
         shape = with_leaf(now.shape, index, with_values(parts[index], values))
         self._items[label] = replace(now, shape=shape, sky=sky_again(now, shape))

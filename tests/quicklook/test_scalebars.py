@@ -42,7 +42,7 @@ def test_never_longer_than_its_part():
 
 
 @pytest.mark.parametrize("name", ["pixel_scale", "across", "fraction"])
-@pytest.mark.parametrize("value", [0, -1, np.nan])
+@pytest.mark.parametrize("value", [0, -1, np.nan, "wide", None, True])
 def test_wrong_arguments(name, value):
     given = {"pixel_scale": 1.0, "across": 10.0, "fraction": 0.2, name: value}
     with pytest.raises(InputError, match=f"{name}: must be a number above 0"):

@@ -170,3 +170,14 @@ def test_trees():
     (crossed,) = project([SkyInverted(SkyPolygon(((30.0, -40.0), (30.001, -40.001), (30.001, -40.0), (30.0, -40.0015))))], wcs_of(SQUARE))
     assert isinstance(crossed, InputError)
     assert project([], wcs_of(SQUARE)) == []
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("place", [(59.9, 30.0), (30.0, -59.8), (59.7, 59.9), (-59.9, 59.6)])
+def test_in_the_outermost_half_pixel_of_a_bounding_box_regions_are_as_within(place):
+    wcs = wcs_of(SKEW)
+    outline = to_sky_shape(Ellipse(*place, 6, 3, 20), wcs)
+    (bounded,), (free,) = (project([outline], one) for one in (Common(wcs, reach=60.0), wcs))
+    assert bounded.center == pytest.approx(free.center)
+    assert (bounded.a, bounded.b, bounded.theta) == pytest.approx((free.a, free.b, free.theta), rel=1e-6)
+    assert np.isnan(local_jacobian(Common(wcs, reach=60.0), [61.0], [0.0])).all()
