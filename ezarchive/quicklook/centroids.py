@@ -191,7 +191,7 @@ def _search(
         whole = shape.outer if isinstance(shape, Annulus) else shape
         x, y = centroid(picture.data, whole, background=float(levels.level[0]), good=good, weights=weights)
         if not (math.isfinite(x) and math.isfinite(y)):
-            return start, step, "there is no centre of mass: the sum of the pixels in the region is not above 0", True
+            return start, step, _why_none(picture, whole, weights), True
         x0, x1, y0, y1 = whole.bounds
         if not (x0 - 0.5 <= x <= x1 + 0.5 and y0 - 0.5 <= y <= y1 + 0.5):
             return start, step, "the centre of mass is outside the region, as negative pixels make it", True
@@ -204,6 +204,15 @@ def _search(
             return _between(found, shape), step, TO_AND_FRO, False
         before, shape = shape, found
     return shape, max_iter, f"it was still moving after {max_iter} steps", False
+
+
+def _why_none(picture: Picture, shape: Shape, weights: Weights) -> str:
+    """Return why a shape has no centre of mass."""
+    found = overlap(shape, picture.shape)
+    if not np.any(found.inside if weights == "center" else found.weights > 0):
+        held = "has its centre in the region" if weights == "center" else "is in the region"
+        return f"there is no centre of mass: no pixel of the image {held}"
+    return "there is no centre of mass: the sum of the pixels in the region is not above 0"
 
 
 def _placed(shape: Shape, x: float, y: float) -> Shape:

@@ -208,24 +208,6 @@ def aperture_sums(
     )
 
 
-def scaled_sums(data: Any, shape: Shape, factors: ArrayLike, **options: Any) -> Sums:
-    """Sum the pixels in one shape at several scales about its centre, as a curve of growth needs it.
-
-    Parameters
-    ----------
-    data, **options
-        As of `aperture_sums`.
-    shape : Shape
-    factors : array_like, shape (n,)
-        Times all its lengths, above 0.
-
-    Returns
-    -------
-    Sums
-    """
-    return aperture_sums(data, [shape.scaled(factor) for factor in np.atleast_1d(np.asarray(factors, float)).tolist()], **options)
-
-
 def aperture_statistics(
     data: Any, shapes: Shape | Iterable[Shape], *, background: ArrayLike = 0.0, good: ArrayLike | None = None
 ) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ from astropy.wcs import WCS, NoConvergence, WcsError
 from numpy.typing import ArrayLike, NDArray
 
 from ezarchive.errors import InputError
-from ezarchive.quicklook.skywcs import to_pixel, to_sky
+from ezarchive.quicklook.skywcs import last_line, to_pixel, to_sky
 
 Floats = NDArray[np.float64]
 
@@ -40,14 +40,10 @@ def full_map(first: Any, second: Any) -> Callable[[Floats, Floats], tuple[Floats
     try:
         direct = isinstance(first, WCS) and isinstance(second, WCS) and _system(first) == _system(second)
     except WcsError as err:
-        raise InputError(f"wcs: must turn pixels into positions and back: {_last_line(err)}") from err
+        raise InputError(f"wcs: must turn pixels into positions and back: {last_line(err)}") from err
     if direct:
         return lambda x, y: _directly(first, second, x, y)
     return lambda x, y: to_pixel(second, *to_sky(first, x, y))
-
-
-def _last_line(err: Exception) -> str:
-    return str(err).strip().splitlines()[-1]
 
 
 def _system(wcs: WCS) -> tuple[Any, ...]:
@@ -66,7 +62,7 @@ def _directly(first: WCS, second: WCS, x: Floats, y: Floats) -> tuple[Floats, Fl
     except NoConvergence as err:
         pixels = np.asarray(err.best_solution)
     except WcsError as err:
-        raise InputError(f"wcs: must turn pixels into positions and back: {_last_line(err)}") from err
+        raise InputError(f"wcs: must turn pixels into positions and back: {last_line(err)}") from err
     return pixels[:, 0].reshape(x.shape), pixels[:, 1].reshape(x.shape)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
+from astropy.wcs import WCS, WcsError
 from numpy.typing import ArrayLike, NDArray
 
 from ezarchive import sky
@@ -32,7 +32,10 @@ def checked_wcs(wcs: Any, name: str = "wcs") -> Any:
     if wcs is None:
         return None
     if isinstance(wcs, WCS):
-        flat = wcs.celestial
+        try:
+            flat = wcs.celestial
+        except WcsError as err:
+            raise InputError(f"{name}: must turn pixels into positions and back: {last_line(err)}") from err
         if flat.naxis != 2 or flat.wcs.lng < 0 or flat.wcs.lat < 0:
             raise InputError(f"{name}: must have two celestial axes, found {list(wcs.wcs.ctype)}")
         return flat
@@ -42,6 +45,11 @@ def checked_wcs(wcs: Any, name: str = "wcs") -> Any:
     if getattr(wcs, "pixel_n_dim", 2) != 2:
         raise InputError(f"{name}: must have two pixel axes, found {wcs.pixel_n_dim}")
     return wcs
+
+
+def last_line(err: Exception) -> str:
+    """Return what an error of wcslib says in the end: the lines before it are its path through the source."""
+    return str(err).strip().splitlines()[-1]
 
 
 def to_sky(wcs: Any, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:

@@ -147,7 +147,15 @@ def test_fully_outside_stays_and_says_so():
     found = recenter(np.ones((10, 10)), Circle(100, 100, 3))
     assert not found.converged
     assert found.shape.center == (100, 100)
-    assert "no centre of mass" in found.reason
+    assert found.reason == "there is no centre of mass: no pixel of the image has its centre in the region"
+
+
+@pytest.mark.pure
+def test_a_region_between_the_centres_of_pixels():
+    found = recenter(np.ones((9, 9)), Circle(4.5, 4.5, 0.2))
+    assert found.reason == "there is no centre of mass: no pixel of the image has its centre in the region"
+    assert recenter(np.ones((9, 9)), Circle(4.5, 4.5, 0.2), weights="exact").converged
+    assert "no pixel of the image is in the region" in recenter(np.ones((9, 9)), Circle(40, 4, 2), weights="exact").reason
 
 
 @pytest.mark.pure

@@ -87,15 +87,27 @@ def test_a_unit_that_is_none_is_kept_as_text():
     assert made.unit_text == "bananas"
 
 
+@pytest.mark.parametrize(("text", "unit"), [("ELECTRONS/S", "electron / s"), ("counts/s", "ct / s"), ("MJy/sr", "MJy / sr")])
+def test_units_as_headers_write_them(text, unit):
+    assert picture(np.ones((2, 2)), unit=text).unit == picture(np.ones((2, 2)), header={"BUNIT": text}).unit
+    assert picture(np.ones((2, 2)), unit=text).unit.to_string() == unit
+
+
 def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="image: must be a path, an Image, an NDData or a 2-D array, found int"):
         picture(3)
     with pytest.raises(InputError, match="unit='bananas': must be a unit that astropy knows"):
         picture(np.ones((2, 2)), unit="bananas")
+    with pytest.raises(InputError, match="unit=5: must be a unit that astropy knows, found a number"):
+        picture(np.ones((2, 2)), unit=5)
     with pytest.raises(InputError, match="wcs: must be a WCS, found str without pixel_to_world"):
         picture(np.ones((2, 2)), wcs="north up")
     with pytest.raises(InputError, match="wcs: must have two celestial axes"):
         checked_wcs(WCS(naxis=2))
+    singular = WCS(naxis=2)
+    singular.wcs.ctype, singular.wcs.cd = ["RA---TAN", "DEC--TAN"], np.zeros((2, 2))
+    with pytest.raises(InputError, match="wcs: must turn pixels into positions and back: PCi_ja matrix is singular"):
+        checked_wcs(singular)
 
 
 def test_bad_arrays_and_nddata():

@@ -15,7 +15,7 @@ from photutils.aperture import ApertureStats, CircularAperture, EllipticalApertu
 
 from ezarchive.errors import InputError
 from ezarchive.quicklook import aperture_statistics, aperture_sums, overlap
-from ezarchive.quicklook.overlaps import STATISTICS, scaled_sums
+from ezarchive.quicklook.overlaps import STATISTICS
 from ezarchive.quicklook.packing import BLOCK
 from ezarchive.quicklook.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle
 
@@ -47,7 +47,7 @@ def mixed(rng, n=60, size=(90, 120)):
     ],
 )
 def test_growth_over_an_image_of_ones(shape, golden):
-    found = scaled_sums(np.ones((51, 51)), shape, TENTHS)
+    found = aperture_sums(np.ones((51, 51)), [shape.scaled(tenth) for tenth in TENTHS])
     assert found.sum == pytest.approx(golden, abs=6e-7)
     assert found.area == pytest.approx(golden, abs=6e-7)
     assert np.all(found.on_image == 1.0)
@@ -319,4 +319,4 @@ def test_wrong_data_and_shapes():
     with pytest.raises(InputError, match=r"shapes\[0\]: must be a shape .* found int"):
         overlap(7, (9, 9))
     with pytest.raises(InputError, match="factor=0.0: must be a number above 0"):
-        scaled_sums(np.ones((9, 9)), Circle(4, 4, 2), [1.0, 0.0])
+        aperture_sums(np.ones((9, 9)), Circle(4, 4, 2).scaled(0.0))
