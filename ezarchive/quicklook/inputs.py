@@ -15,7 +15,7 @@ from ezarchive.errors import InputError
 from ezarchive.images.image import Image
 from ezarchive.images.pixelmap import checked_array
 from ezarchive.quicklook.loading import label_of, load_one
-from ezarchive.quicklook.pictures import Picture
+from ezarchive.quicklook.pictures import Picture, usual_unit
 from ezarchive.quicklook.skywcs import checked_wcs
 
 
@@ -112,7 +112,9 @@ def _spread(source: NDData, name: str) -> np.ndarray | None:
 
 
 def _unit(unit: Any) -> u.UnitBase:
+    if isinstance(unit, (bool, int, float, np.number, np.bool_)):
+        raise InputError(f"unit={unit!r}: must be a unit that astropy knows, found a number")
     try:
-        return u.Unit(unit)
+        return u.Unit(usual_unit(unit) if isinstance(unit, str) else unit)
     except (ValueError, TypeError) as err:
         raise InputError(f"unit={unit!r}: must be a unit that astropy knows ({str(err).splitlines()[0]})") from err

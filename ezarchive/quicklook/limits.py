@@ -159,6 +159,9 @@ def _steepened(ordered: NDArray[np.float64]) -> tuple[float, float]:
     low, high = float(ordered[0]), float(ordered[-1])
     if good < fewest:
         return low, high
+    if low == high:
+        # What is left of a slope through equal values is rounding, which may turn the limits around.
+        return low, high
     middle, steep, median = (len(ordered) - 1) // 2, slope / _CONTRAST, float(np.median(ordered))
     return max(low, median - (middle - 1) * steep), min(high, median + (len(ordered) - middle) * steep)
 

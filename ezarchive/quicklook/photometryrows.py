@@ -174,8 +174,8 @@ def _counts(flat: Flat, unit: u.UnitBase | None, options: Options) -> float | No
         flat["flags"] |= value(FLAGS_LOOK, "FACTOR_UNUSED")
         return None
     factor = per_count(options.counts_factor, "counts_factor", unit)
-    counts = flat["sum_raw"] / factor
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        counts = flat["sum_raw"] / factor
         flat |= {"aperture_sum_counts": counts, "aperture_sum_counts_err": np.sqrt(counts)}
     flat["counts_fac"][:] = factor
     return factor

@@ -97,14 +97,14 @@ class Picture:
         """The unit of the pixels; None where there is none, or none that is known (see `unit_text`)."""
         if self._unit is not None:
             return self._unit
-        return unit_of(fits.Header({"BUNIT": _usual(self.unit_text)}))
+        return unit_of(fits.Header({"BUNIT": usual_unit(self.unit_text)}))
 
     def __repr__(self) -> str:
         ny, nx = self.shape
         return f"Picture({self.label!r}, {ny} x {nx}, {self.unit_text if self.unit is None else self.unit.to_string()!r})"
 
 
-def _usual(text: str) -> str:
+def usual_unit(text: str) -> str:
     """Return a unit as astropy writes it; the S of ELECTRONS/S is a second."""
     if _COUNTED.search(text) is None:
         return text

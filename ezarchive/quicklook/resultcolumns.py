@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,9 +137,9 @@ def check_columns(columns: Any) -> dict[str, str]:
     """Return the names that columns get in a table, and what they are here; see `table_of`."""
     if isinstance(columns, str) and columns in ("all", "legacy"):
         return {name: name for name in ALL} if columns == "all" else LEGACY
-    names = [columns] if isinstance(columns, str) else list(columns)
+    names = [columns] if isinstance(columns, str) or not isinstance(columns, Iterable) else list(columns)
     for name in names:
-        if name not in ALL:
+        if not isinstance(name, str) or name not in ALL:
             raise InputError(f"columns: {name!r} is none; must be 'all', 'legacy' or some of {', '.join(ALL)}")
     return {name: name for name in names}
 

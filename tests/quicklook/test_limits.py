@@ -191,6 +191,12 @@ def test_a_file_is_read_some_rows_at_a_time(tmp_path):
     assert tuple(display_limits(tmp_path / "a.fits")) == sorted_out(data, 95)
 
 
+@pytest.mark.parametrize("level", [1.0, 0.1, -3.3, 1e20])
+def test_zscale_of_equal_pixels(level):
+    for n in (3, 9, 30, 50):
+        assert tuple(display_limits(np.full((n, n), level), "zscale")) == (level, level)
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", ["gauss100", "sky", "constant", "few", "tail", "with NaN"])
 def test_zscale_is_that_of_astropy(name):

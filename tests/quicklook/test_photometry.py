@@ -155,6 +155,8 @@ def test_the_columns_of_the_oldest_manual():
     assert row["aperture_sum"].to_value("MJy") == pytest.approx(0.75 * 28.274333882308138 * 0.01 * ARCSEC2, rel=1e-12)
     assert table["stddev"].unit == u.MJy / u.sr
     assert aperture_photometry(ONES, CIRCLE, columns=["sum", "fwhm"]).colnames == ["sum", "fwhm"]
+    with pytest.raises(InputError, match="columns: 5 is none; must be 'all', 'legacy' or some of id, xcentroid"):
+        aperture_photometry(ONES, CIRCLE, columns=5)
     with pytest.raises(InputError, match="columns: 'flux' is none; must be 'all', 'legacy' or some of id, xcentroid"):
         aperture_photometry(ONES, CIRCLE, columns=["flux"])
 
