@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -58,9 +59,7 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
     if not options["regions"] and not options["texts"]:
         raise InputError("No data for aperture photometry: --regions or --region must be given")
     if output is not None:
-        check_output(output, "--output", [Path(name) for name in images])
-        if output.exists() and not overwrite:
-            raise InputError(f"--output {str(output)!r}: exists already; --overwrite replaces it")
+        _check_output(output, images, options, overwrite=overwrite)
     settings = _settings(options)
     results, curves, failed = quicklook.PhotometryResults(), [], 0
     for name in images:
@@ -77,6 +76,20 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
     if output is not None:
         click.echo(f"{results.write(output, overwrite=overwrite)}: written", err=True)
     sys.exit(1 if failed else 0)
+
+
+def _check_output(output: Path, images: Sequence[str], options: dict[str, Any], *, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, or that is read here, before anything is measured."""
+    from ezarchive.quicklook.loading import Address  # noqa: PLC0415  the command line must start fast
+    from ezarchive.quicklook.results import format_of  # noqa: PLC0415
+
+    format_of(output)
+    others = [options[name] for name in ("background", "background_mask", "error", "mask") if options[name] is not None]
+    parts = [part for name in images for part in (name, *name.split(","))]
+    read = [Address.of(str(name)).path for name in (*parts, *options["regions"], *others)]
+    check_output(output, "--output", read)
+    if output.exists() and not overwrite:
+        raise InputError(f"--output {str(output)!r}: exists already; --overwrite replaces it")
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
@@ -275,11 +288,14 @@ def _cell(name: str, cell: Any) -> str:
     if name == "flags":
         return f"{int(cell)} {' '.join(decode(int(cell), FLAGS_LOOK))}"
     if hasattr(cell, "ra"):
+        if not math.isfinite(cell.ra.deg + cell.dec.deg):
+            return ""
         return f"{cell.ra.deg:.6f} {cell.dec.deg:+.6f} deg"
     unit = getattr(cell, "unit", None)
     plain = cell.value if unit is not None else cell
     text = f"{plain:.7g}" if hasattr(plain, "dtype") and plain.dtype.kind == "f" else str(plain)
-    return f"{text} {unit}" if unit is not None and text != "nan" else text
+    # What is not known, or does not apply, is left blank.
+    return "" if text == "nan" else text if unit is None else f"{text} {unit}"
 
 
 def _curve_row(one: _Curves) -> dict[str, str]:
@@ -295,6 +311,7 @@ def _curve_row(one: _Curves) -> dict[str, str]:
     row |= dict.fromkeys(("fit", "fwhm", "amplitude", "offset", "beta", "chi2/dof"), "")
     if fit is not None:
         doubts = [*([] if fit.converged else ["no convergence"]), *(f"{name} at its limit" for name in fit.at_limit)]
+        doubts += ["not determined"] if math.inf in fit.errors.values() else []
         row |= {"fit": f"{fit.model} ({', '.join(doubts)})" if doubts else fit.model, "chi2/dof": number(fit.reduced_chi2, ".3g")}
         row |= {
             name: with_error(fit.values[name], fit.errors[name]) for name in ("fwhm", "amplitude", "offset", "beta") if name in fit.values

@@ -106,7 +106,7 @@ class PhotometryResults:
             If the suffix is another, or the file is there.
         """
         path = Path(path)
-        form = _format(path)
+        form = format_of(path)
         if path.exists() and not overwrite:
             raise InputError(f"{path}: exists already; overwrite=True replaces it")
         if not path.parent.is_dir():
@@ -144,7 +144,7 @@ def read_results(path: str | os.PathLike[str]) -> PhotometryResults:
         If the file is not there or holds nothing of the kind.
     """
     path = Path(path)
-    form = _format(path)
+    form = format_of(path)
     if not path.is_file():
         raise FrameError("missing", f"{path}: is not there")
     results = PhotometryResults()
@@ -162,7 +162,14 @@ def read_results(path: str | os.PathLike[str]) -> PhotometryResults:
     return results
 
 
-def _format(path: Path) -> str:
+def format_of(path: Path) -> str:
+    """Return the format of a file of results by its suffix.
+
+    Raises
+    ------
+    InputError
+        If it is none of `FORMATS`.
+    """
     try:
         return FORMATS[path.suffix.lower()]
     except KeyError as err:

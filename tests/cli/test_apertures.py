@@ -227,6 +227,22 @@ def test_bad_input(folder, options, text):
     assert not (folder / "out.txt").exists()
 
 
+def test_an_output_that_is_read_or_cannot_be_is_refused_before_anything_is_measured(folder):
+    before = (folder / "image.fits").read_bytes()
+    for name in ("image.fits", "image.fits[1]", "image.fits[SCI,1]", "plain.fits,image.fits"):
+        told = run(name, "--regions", "some.reg", "-o", "image.fits", "--overwrite", code=2)
+        assert "would replace what it is made of" in told.stderr and not told.stdout
+    told = run("plain.fits", "--regions", "some.reg", "--error", "image.fits", "-o", "image.fits", "--overwrite", code=2)
+    assert "would replace what it is made of" in told.stderr and (folder / "image.fits").read_bytes() == before
+    assert not run("image.fits", "--regions", "some.reg", "-o", "out.txt", code=2).stdout
+
+
+def test_what_is_not_known_is_blank(folder):
+    lines = run("plain.fits", "--region", "image; circle(31.2,20.7,12)").stdout.splitlines()
+    blank = {line for line in lines if len(line.split()) == 1}
+    assert {"sum_err", "ab_mag", "sky_center"} <= blank and not any(line.endswith("nan") for line in lines)
+
+
 def test_errors_of_a_file_without_any(folder):
     assert "must hold ERR or VAR" in run("plain.fits", "--regions", "some.reg", "--error", "file", code=2).stderr
 
