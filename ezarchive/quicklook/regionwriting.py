@@ -114,15 +114,24 @@ def _text(regions: Sequence[Any], form: str) -> str:
     return "\n".join(["# Region file format: DS9 version 4.1" if form == "ds9" else "#CRTFv0", *lines]) + "\n"
 
 
+def _one_line(region: Any, form: str) -> Any:
+    """Return a copy whose texts fit on a line: line ends become spaces and, in DS9, braces, which hold the text there, parentheses."""
+    made = region.copy()
+    for name in {"text", "label"} & set(made.meta):
+        text = re.sub(r"\s*[\r\n]+\s*", " ", str(made.meta[name]))
+        made.meta[name] = text.translate(str.maketrans("{}", "()")) if form == "ds9" else text
+    return made
+
+
 def _ds9_line(k: int, region: Any) -> str:
-    region = region.copy()
+    region = _one_line(region, "ds9")
     excluded = region.meta.pop("include", True) in (False, 0, "-")
     lines = _serialized(k, region, "ds9", precision=_DIGITS + 3 * isinstance(region, rg.SkyRegion))
     return f"{lines[1]}; {'-' if excluded else ''}{lines[-1]}"
 
 
 def _crtf_line(k: int, region: Any) -> str:
-    region = region.copy()
+    region = _one_line(region, "crtf")
     if "label" not in region.meta and region.meta.get("text"):
         region.meta["label"] = region.meta["text"]
     if isinstance(region, rg.PixelRegion):

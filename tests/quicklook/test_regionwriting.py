@@ -126,3 +126,15 @@ def test_a_wcs_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match="wcs: must be a WCS, found str without pixel_to_world"):
         write_regions(tmp_path / "a.reg", [Circle(1, 2, 3)], wcs="x")
     assert not (tmp_path / "a.reg").exists()
+
+
+@pytest.mark.parametrize("suffix", ["reg", "crtf"])
+@pytest.mark.parametrize("text", ["two\nlines", "a } b", "{", "it's", 'say "hi"; no', "# b", "[a, b]", "\N{GREEK SMALL LETTER MU} Cen"])
+def test_no_text_harms_a_region(tmp_path, text, suffix):
+    given = [rg.CirclePixelRegion(rg.PixCoord(1, 2), 3, meta=rg.RegionMeta(text=text)), Circle(4, 5, 6)]
+    found = read_regions(write_regions(tmp_path / f"a.{suffix}", given))
+    assert not found.failures
+    assert shapes_of(found) == [Circle(1, 2, 3), Circle(4, 5, 6)]
+    assert given[0].meta["text"] == text
+    if suffix == "reg":
+        assert found.labels[0] == text.translate(str.maketrans("{}\n", "() "))
