@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-_PAIRS = 500_000
+_PAIRS = 200_000
 """Pairs of sides that are compared in one go."""
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
 _FLAT = 1e-7
@@ -79,6 +79,8 @@ def crossing(corners: Floats) -> tuple[int, int] | None:
     lie on a side which is not theirs.
     """
     start, end = corners, np.roll(corners, -1, axis=0)
+    if _is_convex(end - start):
+        return None
     n, touching = len(corners), []
     for one, other in _neighbours(start, end):
         sides = [_side(start[a], end[a], part[b]) for a, b in ((one, other), (other, one)) for part in (start, end)]
@@ -92,6 +94,15 @@ def crossing(corners: Floats) -> tuple[int, int] | None:
             on = (flat == 0) & np.all((start[corner] >= low) & (start[corner] <= high), axis=1) & (corner != (side + 1) % n)
             touching.append(np.stack([side[on], corner[on]], axis=1))
     return _crossing_at(start, end, np.concatenate(touching)) if touching else None
+
+
+def _is_convex(along: Floats) -> bool:
+    """Tell whether sides turn the same way at every corner, and once in all: most polygons do, and are done with."""
+    then = np.roll(along, -1, axis=0)
+    cross = along[:, 0] * then[:, 1] - along[:, 1] * then[:, 0]
+    if not (np.all(cross > 0) or np.all(cross < 0)):
+        return False
+    return abs(float(np.arctan2(cross, (along * then).sum(axis=1)).sum())) < 3.0 * np.pi
 
 
 def _neighbours(start: Floats, end: Floats) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

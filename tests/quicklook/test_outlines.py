@@ -84,6 +84,14 @@ def test_an_outline_that_is_not_found_crossing_turns_once_about_each_place_or_no
 
 
 @pytest.mark.pure
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_star_turns_more_than_once(turns):
+    angle = 2 * np.pi * turns * np.arange(7) / 7
+    for corners in (np.stack([np.cos(angle), np.sin(angle)], axis=1), np.stack([np.sin(angle), np.cos(angle)], axis=1)):
+        assert (crossing(corners) is None) == (turns == 1)
+
+
+@pytest.mark.pure
 def test_a_long_outline_is_looked_at_as_a_whole():
     angle = np.linspace(0, 2 * np.pi, 30_000, endpoint=False)
     corners = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (50 + 5 * np.sin(17 * angle))[:, None]
