@@ -15,7 +15,7 @@ import click
 
 from ezarchive import plots, quicklook
 from ezarchive.cli.common import boundary, cli
-from ezarchive.cli.looktext import as_text, columns, number, planes_of, regions_of, rows_as_csv, with_error
+from ezarchive.cli.looktext import as_text, columns, files_of, number, planes_of, regions_of, rows_as_csv, with_error
 from ezarchive.errors import EzarchiveError, InputError
 from ezarchive.files import check_output
 from ezarchive.flags import FLAGS_LOOK, decode, value
@@ -58,6 +58,10 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
     """Measure regions of images: sums, errors, magnitudes and statistics of each."""
     if not options["regions"] and not options["texts"]:
         raise InputError("No data for aperture photometry: --regions or --region must be given")
+    if options["raw"] and not (options["radial"] or options["model"]):
+        raise InputError("--raw: says how profiles and fits are made; --radial or --fit must be given")
+    if legacy and form == "json":
+        raise InputError("--legacy: must not be given with --format json, which holds every column")
     if output is not None:
         _check_output(output, images, options, overwrite=overwrite)
     settings = _settings(options)
@@ -80,14 +84,11 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
 
 def _check_output(output: Path, images: Sequence[str], options: dict[str, Any], *, overwrite: bool) -> None:
     """Refuse a file that cannot be written, or that is read here, before anything is measured."""
-    from ezarchive.quicklook.loading import Address  # noqa: PLC0415  the command line must start fast
-    from ezarchive.quicklook.results import format_of  # noqa: PLC0415
+    from ezarchive.quicklook.results import format_of  # noqa: PLC0415  the command line must start fast
 
     format_of(output)
     others = [options[name] for name in ("background", "background_mask", "error", "mask") if options[name] is not None]
-    parts = [part for name in images for part in (name, *name.split(","))]
-    read = [Address.of(str(name)).path for name in (*parts, *options["regions"], *others)]
-    check_output(output, "--output", read)
+    check_output(output, "--output", files_of([*images, *options["regions"], *others]))
     if output.exists() and not overwrite:
         raise InputError(f"--output {str(output)!r}: exists already; --overwrite replaces it")
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ezarchive import plots, quicklook
 from ezarchive.cli.common import boundary, cli
-from ezarchive.cli.looktext import as_text, planes_of, regions_of
+from ezarchive.cli.looktext import as_text, files_of, planes_of, regions_of
 from ezarchive.errors import EzarchiveError, InputError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _FACTS = (
     "MJD-OBS", "EXPTIME", "EFFEXPTM", "XPOSURE", "AIRMASS", "GAIN", "PHOTMJSR", "PIXAR_A2",
 )  # fmt: skip
 """What most people look for first in a header."""
+
+_ONLY_DRAWN = ("regions", "stretch", "contrast", "bias", "cmap", "contours", "zoom", "grid", "coordinates", "size", "dpi")
 
 
 def draw_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -68,6 +71,7 @@ def look(images: tuple[str, ...], regions: tuple[Path, ...], output: Path | None
 
     IMAGE may name a plane: file.fits[SCI], file.fits[SCI,2], file.fits[1], file.fits[*].
     """
+    _check_output(output, [*images, *regions])
     shown, failed = _loaded(images)
     if output is not None and len(shown) != 1:
         raise InputError(f"--output {str(output)!r}: needs one image, found {len(shown)}; name a plane, as file.fits[SCI]")
@@ -82,6 +86,20 @@ def look(images: tuple[str, ...], regions: tuple[Path, ...], output: Path | None
         click.echo(f"{output}: written", err=True)
         failed += wrong
     sys.exit(1 if failed else 0)
+
+
+def _check_output(output: Path | None, read: Sequence[str | Path]) -> None:
+    """Refuse a picture that cannot be written or that is read here, and what is said of a picture when there is none."""
+    if output is None:
+        context = click.get_current_context()
+        given = [name for name in _ONLY_DRAWN if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            raise InputError(f"--{given[0]}: says how the image is drawn; -o must be given")
+        return
+    if output.suffix.lower().removeprefix(".") not in plots.FORMATS:
+        raise InputError(f"--output {str(output)!r}: the suffix must be one of {', '.join('.' + name for name in plots.FORMATS)}")
+    if output.exists() and any(output.samefile(one) for one in files_of(read) if one.exists()):
+        raise InputError(f"--output {str(output)!r}: would replace what it is made of")
 
 
 def _loaded(images: Sequence[str]) -> tuple[list[Picture], int]:

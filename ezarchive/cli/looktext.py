@@ -56,6 +56,14 @@ def with_error(value: Any, error: Any, form: str = ".5g") -> str:
     return number(value, form) + (f" +- {error:.2g}" if number(value) and number(error) else "")
 
 
+def files_of(names: Iterable[str | Path]) -> list[Path]:
+    """Return the files that names on the command line may mean: with an HDU in brackets, or several with commas."""
+    from ezarchive.quicklook.loading import Address  # noqa: PLC0415  the command line must start fast
+
+    texts = [str(name) for name in names]
+    return [Address.of(part).path for text in texts for part in (text, *text.split(","))]
+
+
 def planes_of(name: str) -> list[Picture]:
     """Return the images that a name on the command line means; what there is to say of them is told in a line each."""
     with warnings.catch_warnings(record=True) as said:

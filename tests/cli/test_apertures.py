@@ -218,6 +218,8 @@ def test_what_fails_is_told_and_the_rest_goes_on(folder):
         (["--regions", "some.reg", "--flux-scaling", "bright"], "--flux-scaling 'bright': must be a number, a quantity"),
         (["--regions", "some.reg", "--mask", "nowhere.fits"], "nowhere.fits"),
         (["--regions", "some.reg", "-o", "out.txt"], "suffix must be one of"),
+        (["--regions", "some.reg", "--raw"], "--raw: says how profiles and fits are made; --radial or --fit must be given"),
+        (["--regions", "some.reg", "--legacy", "--format", "json"], "--legacy: must not be given with --format json"),
         (["--regions", "some.reg", "-o", "nowhere/out.csv"], "nowhere"),
     ],
 )

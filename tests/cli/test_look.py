@@ -150,6 +150,9 @@ def test_a_region_that_cannot_be_drawn_is_told(image, tmp_path):
     [
         (["-o", "a.jpg"], "the suffix must be one of"),
         (["--percentile", "most"], "percentile"),
+        (["--contours", "3"], "--contours: says how the image is drawn; -o must be given"),
+        (["--dpi", "150"], "--dpi: says how the image is drawn; -o must be given"),
+        (["--regions", "some.reg"], "--regions: says how the image is drawn; -o must be given"),
         (["--contours", "some", "-o", "a.png"], "--contours 'some': must be a whole number, or levels"),
         (["--zoom", "5", "1", "0", "9", "-o", "a.png"], "zoom"),
         (["--cmap", "nothing", "-o", "a.png"], "cmap"),
@@ -161,6 +164,14 @@ def test_bad_input(image, tmp_path, monkeypatch, options, text):
     result = run(image, *options, code=2)
     assert text in result.stderr and result.stderr.startswith("ezarchive: ") and result.stderr.count("\n") == 1
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_picture_never_replaces_what_it_is_made_of(tmp_path):
+    path = tmp_path / "a.png"
+    Pillow.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(path)
+    before = path.read_bytes()
+    told = run(path, "-o", path, code=2)
+    assert "would replace what it is made of" in told.stderr and not told.stdout and path.read_bytes() == before
 
 
 def test_bad_files(image, tmp_path):
