@@ -136,8 +136,8 @@ def recenter(
     max_shift : float, optional
         Pixels: a place further from the first one is refused.
     weights : {'center', 'exact'}
-        As `centroid`. Where negative pixels come and go at the rim in turn, without an end, the search ends between the two places, and
-        says so.
+        As `centroid`. Where pixels come and go at the rim in turn, without an end, the search goes on between the two places with exact
+        weights; where these have no end either, it ends there, and says so.
     wcs, unit, header : optional
         In place of those of `image`.
 
@@ -179,13 +179,15 @@ def recenter(
 
 
 def _search(
-    picture: Picture, start: Shape, background: Any, max_iter: int, tolerance: float, max_shift: float | None, weights: Weights
+    picture: Picture, start: Shape, background: Any, max_iter: int, tolerance: float, max_shift: float | None, asked: Weights
 ) -> tuple[Shape, int, str, bool]:
     """Return the last place, the steps, why it is not settled, and whether it is lost."""
+    weights = asked
     good = None if picture.mask is None else ~picture.mask
-    shape, before = start, None
+    shape, before, levels = start, None, None
     for step in range(1, max_iter + 1):
-        levels = background_levels(picture, background, [shape], good=good)
+        if levels is None or weights == asked:
+            levels = background_levels(picture, background, [shape], good=good)
         if levels.reason[0]:
             return start, step, levels.reason[0], True
         whole = shape.outer if isinstance(shape, Annulus) else shape
@@ -201,7 +203,12 @@ def _search(
         if math.dist(found.center, shape.center) < tolerance:
             return found, step, "", False
         if before is not None and math.dist(found.center, before.center) < tolerance:
-            return _between(found, shape), step, TO_AND_FRO, False
+            middle = _between(found, shape)
+            if weights == "exact" or isinstance(shape, Raster):
+                return middle, step, TO_AND_FRO, False
+            # Whole pixels come and go at the rim; shares of them do not jump, nor does a background that is kept.
+            weights, before, shape = "exact", None, middle
+            continue
         before, shape = shape, found
     return shape, max_iter, f"it was still moving after {max_iter} steps", False
 
