@@ -55,6 +55,7 @@ class Options:
             scaling(self.flux_scaling, "flux_scaling", None, None)
 
 
+@np.errstate(over="ignore")  # of numbers as 1e300, squares and quotients are infinite
 def measured(picture: Picture, shapes: Sequence[Shape], options: Options) -> Flat:
     """Return the rows of apertures on one image.
 

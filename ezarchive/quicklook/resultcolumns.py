@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -183,13 +184,13 @@ def as_plain_table(flat: Flat) -> Table:
 
 
 def rows_of(flat: Flat) -> list[dict[str, Any]]:
-    """Return rows as dicts of plain values: NaN and empty texts become None."""
+    """Return rows as dicts of plain values: what is not finite and empty texts become None."""
     lists = {}
     for name, values in flat.items():
         if name in TEXTS:
             lists[name] = [text or None for text in values.tolist()]
         else:
-            lists[name] = [None if one != one else one for one in values.tolist()]
+            lists[name] = [one if math.isfinite(one) else None for one in values.tolist()]
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 

@@ -20,7 +20,7 @@ from regions import CirclePixelRegion, PixCoord, Regions
 
 from ezarchive.errors import FrameError, InputError
 from ezarchive.flags import FLAGS_LOOK, decode
-from ezarchive.quicklook import Annulus, aperture_photometry
+from ezarchive.quicklook import Annulus, PhotometryResults, aperture_photometry
 from ezarchive.quicklook.regionkinds import to_region
 from ezarchive.quicklook.shapes import Circle, Ellipse, Polygon, Rectangle
 
@@ -184,6 +184,17 @@ class TestStatementsOfTheManuals:
 
 
 class TestTraps:
+    @pytest.mark.parametrize("scale", [1.0, 1e-300, 1e200, 1e300])
+    @pytest.mark.parametrize("factor", [1e-320, 1e-20, 1e300])
+    def test_numbers_near_the_ends_of_the_range(self, scale, factor):
+        image = scale * np.random.default_rng(0).normal(1, 0.1, (30, 30))
+        for error in (None, 1e200, 1e-200):
+            options = {"background": Annulus(5, 4), "counts_factor": factor, "flux_scaling": factor, "error": error}
+            table = aperture_photometry(image, Circle(10, 10, 4), unit="Jy", **options)
+            plain = aperture_photometry(image / scale, Circle(10, 10, 4), unit="Jy", background=Annulus(5, 4))
+            assert table["sum"][0].value == pytest.approx(scale * plain["sum"][0].value, rel=1e-9)
+            json.dumps(PhotometryResults(table).to_dict(), allow_nan=False)
+
     @pytest.mark.parametrize("factor", [7.9e-20, 3.631e-23, 1e-20])
     def test_tiny_factors_count_as_set(self, factor):
         row = one(ONES, CIRCLE, unit="erg/(s cm2 Angstrom)", counts_factor=factor, flux_scaling=factor)
