@@ -74,7 +74,7 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
         except EzarchiveError as err:
             if len(images) == 1:
                 raise
-            click.echo(f"ezarchive: {name}: {err}", err=True)
+            click.echo(f"ezarchive: {err}" if name in str(err) else f"ezarchive: {name}: {err}", err=True)
             failed += 1
     _tell(results, curves, form, "legacy" if legacy else "all", full=full)
     if output is not None:
@@ -170,6 +170,7 @@ class _Curves:
 
     image: str
     region: str
+    place: int
     growth: GrowthCurve | None
     radial: RadialProfile | None
     fit: ProfileFit | None
@@ -199,9 +200,9 @@ def _one_image(
     for row in bad:
         click.echo(f"ezarchive: {picture.label}: {row['subset_label']}: {row['reason']}", err=True)
     curves, wrong = [], 0
-    for region, label in zip(regions, labels, strict=True):
+    for place, (region, label) in enumerate(zip(regions, labels, strict=True), 1):
         try:
-            curves += list(_curves(picture, region, label, options, settings))
+            curves += list(_curves(picture, region, (label, place), options, settings))
         except EzarchiveError as err:
             click.echo(f"ezarchive: {picture.label}: {label}: {err}", err=True)
             wrong += 1
@@ -217,7 +218,7 @@ def _recentered(picture: Picture, region: Any, label: str, settings: dict[str, A
     return found.region if found.converged else region
 
 
-def _curves(picture: Picture, region: Any, label: str, options: dict[str, Any], settings: dict[str, Any]) -> Iterator[_Curves]:
+def _curves(picture: Picture, region: Any, name: tuple[str, int], options: dict[str, Any], settings: dict[str, Any]) -> Iterator[_Curves]:
     if not (options["growth"] or options["radial"] or options["model"]):
         return
     growth = radial = fit = None
@@ -228,7 +229,7 @@ def _curves(picture: Picture, region: Any, label: str, options: dict[str, Any], 
         radial = quicklook.radial_profile(picture, region, raw=options["raw"], center=options["center"], **kept)
     if options["model"]:
         fit = quicklook.fit_profile(radial, options["model"])
-    yield _Curves(picture.label, label, growth, radial, fit)
+    yield _Curves(picture.label, *name, growth, radial, fit)
 
 
 def _tell(results: quicklook.PhotometryResults, curves: Sequence[_Curves], form: str, which: str, *, full: bool) -> None:
@@ -328,8 +329,8 @@ def _draw(picture: Picture, regions: Sequence[Any], labels: Sequence[str], curve
     shapes = [quicklook.shape_of(region, picture) for region in regions]
     figure = plots.view(picture.data, wcs=picture.wcs, limits=limits, label=picture.label, unit=unit, regions=shapes, labels=labels)
     written = [plots.save(figure, folder / f"{_file_name(picture.label)}.png")]
-    for k, one in enumerate(curves, 1):
-        start = f"{_file_name(picture.label)}_{k}_{_file_name(one.region)}"
+    for one in curves:
+        start = f"{_file_name(picture.label)}_{one.place}_{_file_name(one.region)}"
         title = f"{one.image}  {one.region}"
         if one.growth is not None:
             written.append(plots.save(_growth_figure(one.growth, title), folder / f"{start}_growth.png"))

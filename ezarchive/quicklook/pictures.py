@@ -112,10 +112,12 @@ def usual_unit(text: str) -> str:
 
 
 def error_of(path: Path, hdu: int) -> np.ndarray | None:
-    """Return the standard deviations that a file holds beside a plane (ERR, or the root of VAR), None without any."""
+    """Return the errors that a file holds beside a plane (ERR, or the root of VAR: NaN where that is negative), None without any."""
     siblings = siblings_of(path, hdu)
     for names, power in ((ERROR_NAMES, 1.0), (VARIANCE_NAMES, 0.5)):
         found = next((siblings[one] for one in names if one in siblings), None)
         if found is not None:
-            return Image(path, found).load() ** power
+            values = Image(path, found).load()
+            # Of a variance below 0 nothing is known.
+            return values if power == 1.0 else np.sqrt(np.where(values < 0, np.nan, values))
     return None

@@ -156,6 +156,18 @@ def test_figures(folder):
     assert len(curve) == 10 and curve["sum"].unit == "MJy" and Table.read(folder / "drawn" / names[3])["value"].unit == "MJy / sr"
 
 
+def test_curves_are_numbered_as_their_regions(folder):
+    regions = ["--region", "image; circle(-50,5,3)", "--region", "image; circle(31.2,20.7,12)"]
+    result = run("plain.fits", *regions, "--growth", "--figures", "drawn", code=1)
+    assert "Subset 1: region: must lie on the image" in result.stderr
+    assert (folder / "drawn" / "plain_PRIMARY_1_2_Subset_2_growth.ecsv").exists()
+
+
+def test_a_file_that_fails_is_named_once(folder):
+    result = run("plain.fits", "nowhere.fits", "--regions", "some.reg", code=1)
+    assert result.stderr.splitlines() == ["ezarchive: nowhere.fits: is not there"]
+
+
 @pytest.mark.parametrize("suffix", ["ecsv", "csv", "fits", "parquet", "json", "vot"])
 def test_all_rows_are_written(folder, suffix):
     run("image.fits", "plain.fits", "--regions", "some.reg", "-o", f"out.{suffix}")

@@ -57,6 +57,14 @@ def test_variances_are_rooted(tmp_path):
     np.testing.assert_array_equal(error_of(tmp_path / "v.fits", 1), np.full((2, 2), 3.0))
 
 
+def test_a_variance_below_zero_is_no_error(tmp_path):
+    variance = np.array([[9.0, -1.0], [np.nan, 4.0]])
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((2, 2)), name="SCI"), fits.ImageHDU(variance, name="VAR")]).writeto(
+        tmp_path / "v.fits"
+    )
+    np.testing.assert_array_equal(error_of(tmp_path / "v.fits", 1), [[3.0, np.nan], [np.nan, 2.0]])
+
+
 def test_kinds_of_images():
     array = np.arange(6.0).reshape(2, 3)
     assert picture(array).label == "image"
