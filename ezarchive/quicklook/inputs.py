@@ -102,10 +102,13 @@ def _spread(source: NDData, name: str) -> np.ndarray | None:
     """Return the standard deviations of NDData in the unit of its pixels, None where its uncertainty is none or of a kind without any."""
     if source.uncertainty is None or isinstance(source.uncertainty, UnknownUncertainty):
         return None
-    variance = source.uncertainty.represent_as(VarianceUncertainty)
+    # Of no weight the error is infinite, and of a variance below 0 nothing is known.
+    with np.errstate(divide="ignore"):
+        variance = source.uncertainty.represent_as(VarianceUncertainty)
     if np.shape(variance.array) != np.shape(source.data):
         raise InputError(f"{name}: its uncertainty must have the shape of its data, {source.data.shape}, found {np.shape(variance.array)}")
-    spread = np.sqrt(variance.array)
+    with np.errstate(invalid="ignore"):
+        spread = np.sqrt(variance.array)
     if source.unit is None or variance.unit is None:
         return spread
     return spread * (u.Unit(variance.unit) ** 0.5).to(source.unit)

@@ -101,6 +101,13 @@ def test_units_as_headers_write_them(text, unit):
     assert picture(np.ones((2, 2)), unit=text).unit.to_string() == unit
 
 
+def test_weights_of_zero_and_variances_below_zero():
+    weights = picture(NDData(np.ones((1, 2)), uncertainty=InverseVariance(np.array([[0.0, 4.0]]))))
+    np.testing.assert_array_equal(weights.error, [[np.inf, 0.5]])
+    variances = picture(NDData(np.ones((1, 2)), uncertainty=VarianceUncertainty(np.array([[-1.0, 4.0]]))))
+    np.testing.assert_array_equal(variances.error, [[np.nan, 2.0]])
+
+
 def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="image: must be a path, an Image, an NDData or a 2-D array, found int"):
         picture(3)
