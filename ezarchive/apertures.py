@@ -17,8 +17,8 @@ from ezarchive.catalogs.result import arrow_to_qtable
 from ezarchive.database import apertures, filerows, runs
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.images.image import Image
-from ezarchive.quicklook import photometry
-from ezarchive.quicklook.results import PhotometryResults
+from ezarchive.quicklook.apertures import photometry
+from ezarchive.quicklook.apertures.results import PhotometryResults
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -15,14 +15,14 @@ import pyarrow as pa
 from ezarchive.images.image import Image
 from ezarchive.measure import measure_image
 from ezarchive.measureoptions import MeasureOptions
-from ezarchive.quicklook.imagestatistics import statistics
-from ezarchive.quicklook.kernels_overlap import N_TOTALS, add_sums
-from ezarchive.quicklook.kernels_statistics import COLUMNS, measure
-from ezarchive.quicklook.limits import display_limits
-from ezarchive.quicklook.packing import grid, pack
-from ezarchive.quicklook.previews import preview
-from ezarchive.quicklook.rings import Grid, ring_shares
-from ezarchive.quicklook.shapes import Circle, Rectangle
+from ezarchive.quicklook.apertures.kernels_overlap import N_TOTALS, add_sums
+from ezarchive.quicklook.apertures.kernels_statistics import COLUMNS, measure
+from ezarchive.quicklook.apertures.packing import grid, pack
+from ezarchive.quicklook.apertures.rings import Grid, ring_shares
+from ezarchive.quicklook.display.imagestatistics import statistics
+from ezarchive.quicklook.display.limits import display_limits
+from ezarchive.quicklook.display.previews import preview
+from ezarchive.quicklook.regions.shapes import Circle, Rectangle
 from ezarchive.screen import say
 from ezarchive.sky import cell_of
 from ezarchive.store import ids, sites
@@ -38,10 +38,10 @@ _LAST_LOOPS = {
     "measure": ("photometry/kernels_sources.measure",),
     "associate": ("kernels/friends.founders", "kernels/sharing.share", "timeseries/kernels_variability.measure_objects"),
     "quicklook": (
-        "quicklook/kernels_overlap.add_sums",
-        "quicklook/kernels_overlap.fill",
-        "quicklook/kernels_statistics.measure",
-        "quicklook/kernels_rings.shares",
+        "quicklook/apertures/kernels_overlap.add_sums",
+        "quicklook/apertures/kernels_overlap.fill",
+        "quicklook/apertures/kernels_statistics.measure",
+        "quicklook/apertures/kernels_rings.shares",
     ),
 }
 """The loops of each verb that are compiled last and hold most of the others: folder, file and name."""

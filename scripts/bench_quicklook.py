@@ -32,7 +32,7 @@ from astropy.wcs import WCS
 from photutils.aperture import ApertureStats, CircularAperture, EllipticalAperture, RectangularAperture
 
 from ezarchive import quicklook, simulate
-from ezarchive.quicklook.shapes import Circle, Ellipse, Rectangle, Shape
+from ezarchive.quicklook.regions.shapes import Circle, Ellipse, Rectangle, Shape
 from ezarchive.warmup import warm_up_quicklook
 
 _TURN = 30.0

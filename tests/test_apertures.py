@@ -15,7 +15,7 @@ from regions import CircleSkyRegion
 from ezarchive import Archive, DataBrowser
 from ezarchive.errors import InputError, UnknownNameError
 from ezarchive.quicklook import Annulus, PhotometryResults, aperture_photometry
-from ezarchive.quicklook.shapes import Circle
+from ezarchive.quicklook.regions.shapes import Circle
 
 postgresql_server, postgresql_url = engines.postgresql_server, engines.postgresql_url
 sqlite_url, url = engines.sqlite_url, engines.url

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ezarchive import looking, plots, quicklook
 from ezarchive.errors import FrameError, InputError
-from ezarchive.quicklook.shapes import Circle
+from ezarchive.quicklook.regions.shapes import Circle
 
 DATA = np.random.default_rng(2).normal(10, 1, (60, 80)) + 200 * np.exp(-(np.hypot(*np.mgrid[-25:35, -30:50]) ** 2) / 18)
 

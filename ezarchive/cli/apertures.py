@@ -84,7 +84,7 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
 
 def _check_output(output: Path, images: Sequence[str], options: dict[str, Any], *, overwrite: bool) -> None:
     """Refuse a file that cannot be written, or that is read here, before anything is measured."""
-    from ezarchive.quicklook.results import format_of  # noqa: PLC0415  the command line must start fast
+    from ezarchive.quicklook.apertures.results import format_of  # noqa: PLC0415  the command line must start fast
 
     format_of(output)
     others = [options[name] for name in ("background", "background_mask", "error", "mask") if options[name] is not None]

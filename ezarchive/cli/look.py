@@ -19,7 +19,7 @@ from ezarchive.errors import EzarchiveError, InputError
 
 if TYPE_CHECKING:
     from ezarchive.quicklook import Compass, Limits, Metadata, Picture
-    from ezarchive.quicklook.imagestatistics import ImageStatistics
+    from ezarchive.quicklook.display.imagestatistics import ImageStatistics
 
 FORMS = click.Choice(["table", "json", "csv", "ecsv"])
 _FACTS = (

@@ -58,7 +58,7 @@ def with_error(value: Any, error: Any, form: str = ".5g") -> str:
 
 def files_of(names: Iterable[str | Path]) -> list[Path]:
     """Return the files that names on the command line may mean: with an HDU in brackets, or several with commas."""
-    from ezarchive.quicklook.loading import Address  # noqa: PLC0415  the command line must start fast
+    from ezarchive.quicklook.planes.loading import Address  # noqa: PLC0415  the command line must start fast
 
     texts = [str(name) for name in names]
     return [Address.of(part).path for text in texts for part in (text, *text.split(","))]
@@ -76,7 +76,7 @@ def planes_of(name: str) -> list[Picture]:
 
 def regions_of(files: Iterable[Path], texts: Iterable[str], picture: Picture | None) -> tuple[list[Any], list[str], int]:
     """Return regions and labels of files and of texts in the language of DS9; those that cannot be used are told and counted."""
-    from ezarchive.quicklook.regionfiles import parse_regions  # noqa: PLC0415  the command line must start fast
+    from ezarchive.quicklook.regions.regionfiles import parse_regions  # noqa: PLC0415  the command line must start fast
 
     found, labels, failed = [], [], 0
     for read, source in ((quicklook.read_regions, files), (parse_regions, texts)):

@@ -17,8 +17,8 @@ from astropy.time import Time
 
 from ezarchive.errors import InputError
 from ezarchive.images.fitsfile import open_fits
-from ezarchive.quicklook.inputs import picture
-from ezarchive.quicklook.loading import Address, unit_label
+from ezarchive.quicklook.planes.inputs import picture
+from ezarchive.quicklook.planes.loading import Address, unit_label
 
 ORDERS = ("sorted", "file")
 NO_METADATA = "Selected data does not contain any metadata"

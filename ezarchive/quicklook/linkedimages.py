@@ -9,8 +9,8 @@ from ezarchive.errors import InputError, near_misses
 from ezarchive.quicklook.headers import numbered
 
 if TYPE_CHECKING:
-    from ezarchive.quicklook.links import Link
-    from ezarchive.quicklook.pictures import Picture
+    from ezarchive.quicklook.places.links import Link
+    from ezarchive.quicklook.planes.pictures import Picture
 
 
 class LinkedImages:

@@ -10,29 +10,29 @@ from astropy.table import QTable
 
 from ezarchive import quicklook as look
 from ezarchive.errors import EzarchiveError, InputError, near_misses
+from ezarchive.quicklook.display.plotoptions import PlotOptions, mixed
 from ezarchive.quicklook.linkedimages import LinkedImages
-from ezarchive.quicklook.plotoptions import PlotOptions, mixed
 
 if TYPE_CHECKING:
-    from ezarchive.quicklook.centroids import Recentered
-    from ezarchive.quicklook.contouring import Contours
-    from ezarchive.quicklook.cuts import Cut
-    from ezarchive.quicklook.growth import GrowthCurve
+    from ezarchive.quicklook.apertures.growth import GrowthCurve
+    from ezarchive.quicklook.apertures.pixelarea import PixelArea
+    from ezarchive.quicklook.apertures.profilefit import ProfileFit
+    from ezarchive.quicklook.apertures.radial import RadialProfile
+    from ezarchive.quicklook.apertures.results import PhotometryResults
+    from ezarchive.quicklook.display.contouring import Contours
+    from ezarchive.quicklook.display.imagestatistics import ImageStatistics
+    from ezarchive.quicklook.display.limits import Limits
+    from ezarchive.quicklook.display.previews import Preview
+    from ezarchive.quicklook.display.readout import Cursor
     from ezarchive.quicklook.headers import Metadata
-    from ezarchive.quicklook.imagestatistics import ImageStatistics
-    from ezarchive.quicklook.limits import Limits
-    from ezarchive.quicklook.lines import LineProfiles
-    from ezarchive.quicklook.links import Link
-    from ezarchive.quicklook.orientation import Compass
-    from ezarchive.quicklook.pictures import Picture
-    from ezarchive.quicklook.pixelarea import PixelArea
-    from ezarchive.quicklook.previews import Preview
-    from ezarchive.quicklook.profilefit import ProfileFit
-    from ezarchive.quicklook.radial import RadialProfile
-    from ezarchive.quicklook.readout import Cursor
-    from ezarchive.quicklook.results import PhotometryResults
-    from ezarchive.quicklook.shapes import Shape
-    from ezarchive.quicklook.subsets import LoadReport, Subset, Subsets
+    from ezarchive.quicklook.places.cuts import Cut
+    from ezarchive.quicklook.places.lines import LineProfiles
+    from ezarchive.quicklook.places.links import Link
+    from ezarchive.quicklook.places.orientation import Compass
+    from ezarchive.quicklook.planes.pictures import Picture
+    from ezarchive.quicklook.regions.centroids import Recentered
+    from ezarchive.quicklook.regions.shapes import Shape
+    from ezarchive.quicklook.regions.subsets import LoadReport, Subset, Subsets
 
 Labels = str | Sequence[str]
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from ezarchive.cli import cli
 from ezarchive.quicklook import Annulus, aperture_photometry, curve_of_growth, fit_profile, radial_profile, read_results
-from ezarchive.quicklook.shapes import Circle
+from ezarchive.quicklook.regions.shapes import Circle
 
 REGIONS = """image
 circle(31.2,20.7,12) # text={star}

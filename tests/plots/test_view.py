@@ -11,7 +11,7 @@ from flatsky import tan
 
 from ezarchive import plots
 from ezarchive.errors import InputError
-from ezarchive.quicklook.shapes import Circle
+from ezarchive.quicklook.regions.shapes import Circle
 
 DATA = np.random.default_rng(8).normal(size=(60, 80))
 

@@ -13,7 +13,7 @@ from regions import PixCoord
 
 from ezarchive.errors import InputError
 from ezarchive.plots.viewshapes import draw_regions
-from ezarchive.quicklook.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle
+from ezarchive.quicklook.regions.shapes import Annulus, Circle, Combined, Ellipse, Inverted, Polygon, Raster, Rectangle
 
 STAR = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 

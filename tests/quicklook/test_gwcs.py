@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from regions import CirclePixelRegion, CircleSkyRegion, PixCoord
 
 from ezarchive import quicklook
-from ezarchive.quicklook.skywcs import to_pixel, to_sky
+from ezarchive.quicklook.planes.skywcs import to_pixel, to_sky
 
 gwcs = pytest.importorskip("gwcs")
 

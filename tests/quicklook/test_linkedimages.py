@@ -9,7 +9,7 @@ from lookscenes import A, B, C, session_of, star, tan, write
 from ezarchive.errors import FrameError, InputError
 from ezarchive.images.image import Image
 from ezarchive.quicklook import QuickLook
-from ezarchive.quicklook.shapes import Circle
+from ezarchive.quicklook.regions.shapes import Circle
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ezarchive import Archive, DataBrowser
 from ezarchive import quicklook as look
 from ezarchive.errors import InputError
 from ezarchive.quicklook import Annulus, QuickLook
-from ezarchive.quicklook.shapes import Circle
+from ezarchive.quicklook.regions.shapes import Circle
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Where things are: links between images, the compass, line profiles and cuts."""

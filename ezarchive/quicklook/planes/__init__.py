@@ -1,0 +1,1 @@
+"""Images as pictures: paths, addresses of HDUs, arrays and NDData, their units, errors, masks and WCS."""
