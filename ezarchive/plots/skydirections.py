@@ -1,16 +1,13 @@
 """The sky under a figure: positions and directions by any WCS, round angles."""
 
+# ruff: noqa: PLC0415 - commands import this module, and must start fast: astropy is for those who draw
 from __future__ import annotations
 
 import math
 from typing import Any
 
 import numpy as np
-from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
-
-from ezarchive import sky
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +18,10 @@ _SLACK = 1e-6
 
 def pixels_to_icrs(wcs: Any, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     """Return ICRS degrees of 0-based pixels; NaN where the WCS has no sky."""
+    from astropy.wcs import WCS
+
+    from ezarchive import sky
+
     if isinstance(wcs, WCS):
         return sky.pixel_to_icrs(wcs.celestial, x, y)
     place = wcs.pixel_to_world(np.asarray(x, float), np.asarray(y, float)).icrs
@@ -29,6 +30,11 @@ def pixels_to_icrs(wcs: Any, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats
 
 def icrs_to_pixels(wcs: Any, ra: ArrayLike, dec: ArrayLike) -> tuple[Floats, Floats]:
     """Return 0-based pixels of ICRS degrees; NaN where a position is not on the projection."""
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import WCS
+
+    from ezarchive import sky
+
     if isinstance(wcs, WCS):
         return sky.icrs_to_pixel(wcs.celestial, ra, dec)
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
@@ -40,6 +46,10 @@ def icrs_to_pixels(wcs: Any, ra: ArrayLike, dec: ArrayLike) -> tuple[Floats, Flo
 
 def local_jacobian(wcs: Any, x: float, y: float) -> Floats:
     """Return d(east, north) / d(x, y) at a pixel, arcsec per pixel, shape (2, 2); NaN where the WCS has no sky."""
+    from astropy.wcs import WCS
+
+    from ezarchive import sky
+
     if isinstance(wcs, WCS):
         return np.asarray(sky.jacobian(wcs.celestial, x, y))
     ra, dec = (np.radians(one) for one in pixels_to_icrs(wcs, x + np.array([0.5, -0.5, 0, 0]), y + np.array([0, 0, 0.5, -0.5])))

@@ -210,7 +210,7 @@ def test_references_that_cannot_be_used(folder, reference, error, message):
     ("options", "message"),
     [
         ({"hardcopy": "gif"}, "hardcopy 'gif': must be one of png, pdf, svg, or none"),
-        ({"outdir": "nowhere", "save": True}, "nowhere: must be a folder that can be written, for image_"),
+        ({"outdir": "nowhere", "save": True}, r"outdir 'nowhere', for image_\*: must be a folder that can be written, found nothing there"),
         ({"star": (53.16, -27.78)}, "must be three numbers"),
         ({"star": (53.16, -27.78, 0)}, "its radius must be a positive number"),
         ({"star": (53.0, -27.78, 3), "regions": "star"}, "must be on muse image"),
