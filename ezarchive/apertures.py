@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["SavedPhotometry", "aperture_photometry", "save_photometry", "saved_photometry"]
 
 STAGE = "look"
+_TOGETHER = 100
+"""Frames whose rows are saved in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,31 @@ class SavedPhotometry:
         return f"aperture photometry: {self.saved} rows saved, {self.known} already there; {self.n_frames} frames; {run}"
 
 
+class _Saving:
+    """Rows that are saved part by part, in one run: it is opened with the first new row."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.run_id: int | None = None
+        self.saved = 0
+        self.frames: set[int] = set()
+
+    def add(self, rows: Sequence[Mapping[str, Any]], *, last: bool) -> None:
+        """Save those that are not there yet; close the run after the last ones."""
+        with self.archive.database.begin() as conn:
+            new = [rows[place] for place in apertures.unsaved(conn, [(row["calculation"], row["row"]) for row in rows])]
+            if new:
+                frame_ids = _frame_ids(self.archive, conn, new)
+                if self.run_id is None:
+                    recipe_id = runs.get_recipe(conn, STAGE, {"what": "aperture_photometry"}, [])
+                    self.run_id = runs.open_run(conn, recipe_id, driver.versions()).run_id
+                apertures.add_photometry(conn, self.run_id, new, frame_ids)
+                self.saved += len(new)
+                self.frames |= {one for one in frame_ids if one is not None}
+            if last and self.run_id is not None:
+                runs.close_run(conn, self.run_id, {"n_rows": self.saved})
+
+
 def save_photometry(archive: Archive, results: PhotometryResults | Table) -> SavedPhotometry:
     """Keep results of aperture photometry in the archive's database; a row that is there already is not saved again.
 
@@ -75,16 +102,9 @@ def save_photometry(archive: Archive, results: PhotometryResults | Table) -> Sav
     if not isinstance(results, (PhotometryResults, Table)):
         raise InputError(f"results: must be PhotometryResults or a table of aperture_photometry, found {type(results).__name__}")
     rows = list(results if isinstance(results, PhotometryResults) else PhotometryResults(results))
-    with archive.database.begin() as conn:
-        new = [rows[place] for place in apertures.unsaved(conn, [(row["calculation"], row["row"]) for row in rows])]
-        if not new:
-            return SavedPhotometry(None, 0, len(rows), 0)
-        frame_ids = _frame_ids(archive, conn, new)
-        recipe_id = runs.get_recipe(conn, STAGE, {"what": "aperture_photometry"}, [])
-        run_id = runs.open_run(conn, recipe_id, driver.versions()).run_id
-        apertures.add_photometry(conn, run_id, new, frame_ids)
-        runs.close_run(conn, run_id, {"n_rows": len(new)})
-    return SavedPhotometry(run_id, len(new), len(rows) - len(new), len({one for one in frame_ids if one is not None}))
+    saving = _Saving(archive)
+    saving.add(rows, last=True)
+    return SavedPhotometry(saving.run_id, saving.saved, len(rows) - saving.saved, len(saving.frames))
 
 
 def aperture_photometry(archive: Archive, frames: Any = None, region: Any = None, *, save: bool = True, **options: Any) -> QTable:
@@ -98,7 +118,7 @@ def aperture_photometry(archive: Archive, frames: Any = None, region: Any = None
     region : region, list of them, or region file
         As of `ezarchive.quicklook.aperture_photometry`; on the sky they are projected onto each frame.
     save : bool
-        Keep the rows in the database (`save_photometry`).
+        Keep the rows in the database (`save_photometry`), every 100 frames and at the end, also where it is interrupted.
     **options
         ``background``, ``pixel_area``, ``error`` ... of `ezarchive.quicklook.aperture_photometry`.
 
@@ -115,13 +135,19 @@ def aperture_photometry(archive: Archive, frames: Any = None, region: Any = None
     chosen = frames_of(archive, frames)
     if not chosen:
         raise InputError(f"{photometry.NO_DATA}: frames must hold one, found none")
-    results = PhotometryResults()
-    for frame in chosen:
-        # A file that is gone has no path; its row says so.
-        source = Image(frame.path, frame.hdu or 0) if frame.path is not None else f"frame {frame.frame_id}"
-        results.append(photometry.aperture_photometry([source], region, **options))
-    if save:
-        save_photometry(archive, results)
+    results, saving, kept = PhotometryResults(), _Saving(archive), 0
+    try:
+        for number, frame in enumerate(chosen, 1):
+            # A file that is gone has no path; its row says so.
+            source = Image(frame.path, frame.hdu or 0) if frame.path is not None else f"frame {frame.frame_id}"
+            results.append(photometry.aperture_photometry([source], region, **options))
+            if save and number % _TOGETHER == 0:
+                saving.add(list(results)[kept:], last=False)
+                kept = len(results)
+    finally:
+        # Also of a run that is interrupted.
+        if save:
+            saving.add(list(results)[kept:], last=True)
     return results.to_table()
 
 

@@ -107,6 +107,35 @@ def test_frames_of_a_browser_and_without_saving(archive):
     assert len(archive.saved_photometry()) == 0
 
 
+@pytest.mark.parametrize("together", [1, 2, 3, 100])
+def test_rows_are_saved_part_by_part_in_one_run(archive, monkeypatch, together):
+    monkeypatch.setattr("ezarchive.apertures._TOGETHER", together)
+    table = archive.aperture_photometry(region=[REGION, Circle(20, 20, 4)], background=20.0)
+    kept = archive.saved_photometry()
+    assert len(set(kept["run_id"])) == 1
+    np.testing.assert_allclose(kept["sum"], table["sum"].value)
+    assert archive.save_photometry(table).known == 6
+
+
+@pytest.mark.parametrize("together", [1, 100])
+def test_what_was_measured_before_an_interruption_is_kept(archive, monkeypatch, together):
+    monkeypatch.setattr("ezarchive.apertures._TOGETHER", together)
+    done = []
+
+    def measured(*args, **options):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(aperture_photometry(*args, **options))
+        return done[-1]
+
+    monkeypatch.setattr("ezarchive.apertures.photometry.aperture_photometry", measured)
+    with pytest.raises(KeyboardInterrupt):
+        archive.aperture_photometry(region=REGION, background=20.0)
+    assert len(archive.saved_photometry()) == 2
+    (run,) = archive.runs().to_pandas().to_dict("records")
+    assert run["ended"]
+
+
 def test_images_of_a_frame_set_are_measured_by_the_free_function(archive):
     frames = DataBrowser(archive).where(objname="T01").frames()
     table = aperture_photometry(frames, REGION, background=20.0)
