@@ -64,6 +64,8 @@ def photometry(images: tuple[str, ...], output: Path | None, form: str, legacy: 
         raise InputError("--legacy: must not be given with --format json, which holds every column")
     if output is not None:
         _check_output(output, images, options, overwrite=overwrite)
+    if options["figures"] is not None:
+        _check_names(images)
     settings = _settings(options)
     results, curves, failed = quicklook.PhotometryResults(), [], 0
     for name in images:
@@ -91,6 +93,16 @@ def _check_output(output: Path, images: Sequence[str], options: dict[str, Any], 
     check_output(output, "--output", files_of([*images, *options["regions"], *others]))
     if output.exists() and not overwrite:
         raise InputError(f"--output {str(output)!r}: exists already; --overwrite replaces it")
+
+
+def _check_names(images: Sequence[str]) -> None:
+    """Refuse images of one name in two folders: the figures of one would replace those of the other."""
+    folders: dict[str, set[Path]] = {}
+    for path in filter(Path.exists, files_of(images)):
+        folders.setdefault(path.name, set()).add(path.resolve().parent)
+    for name, several in folders.items():
+        if len(several) > 1:
+            raise InputError(f"--figures: images must have names of their own, found {name!r} in {len(several)} folders")
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:

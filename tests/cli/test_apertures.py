@@ -147,6 +147,16 @@ def test_recentring(folder):
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
+def test_images_of_one_name_do_not_replace_each_others_figures(folder):
+    (folder / "other").mkdir()
+    (folder / "other" / "plain.fits").write_bytes((folder / "plain.fits").read_bytes())
+    arguments = ("--region", "image; circle(31.2,20.7,12)", "--figures", "drawn")
+    result = run("plain.fits", "other/plain.fits", *arguments, code=2)
+    assert "--figures: images must have names of their own, found 'plain.fits' in 2 folders" in result.stderr
+    assert not (folder / "drawn").exists()
+    run("plain.fits,image.fits", *arguments)
+
+
 def test_figures(folder):
     result = run("image.fits", "--region", "image; circle(31.2,20.7,12)", "--growth", "--fit", "gaussian", "--figures", "drawn")
     assert "drawn: 3 figures written" in result.stderr
