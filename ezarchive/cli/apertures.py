@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -17,7 +18,7 @@ from ezarchive import plots, quicklook
 from ezarchive.cli.common import boundary, cli
 from ezarchive.cli.looktext import as_text, columns, files_of, number, planes_of, regions_of, rows_as_csv, with_error
 from ezarchive.errors import EzarchiveError, InputError
-from ezarchive.files import check_output
+from ezarchive.files import atomic_write, check_output
 from ezarchive.flags import FLAGS_LOOK, decode, value
 
 if TYPE_CHECKING:
@@ -346,11 +347,19 @@ def _draw(picture: Picture, regions: Sequence[Any], labels: Sequence[str], curve
         title = f"{one.image}  {one.region}"
         if one.growth is not None:
             written.append(plots.save(_growth_figure(one.growth, title), folder / f"{start}_growth.png"))
-            one.growth.to_table().write(folder / f"{start}_growth.ecsv", overwrite=True)
+            _write_curve(one.growth, folder / f"{start}_growth.ecsv")
         if one.radial is not None:
             written.append(plots.save(_radial_figure(one.radial, one.fit, title), folder / f"{start}_radial.png"))
-            one.radial.to_table().write(folder / f"{start}_radial.ecsv", overwrite=True)
+            _write_curve(one.radial, folder / f"{start}_radial.ecsv")
     click.echo(f"{folder}: {len(written)} figures written", err=True)
+
+
+def _write_curve(curve: GrowthCurve | RadialProfile, path: Path) -> None:
+    """Write the numbers of a curve as ECSV, whole or not at all."""
+    text = io.StringIO()
+    curve.to_table().write(text, format="ascii.ecsv")
+    with atomic_write(path) as stream:
+        stream.write(text.getvalue().encode())
 
 
 def _growth_figure(found: GrowthCurve, title: str) -> Any:
